@@ -13,7 +13,7 @@ use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::Begun;
+use crate::login::begun::{Begun, IssuerId};
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation};
@@ -86,7 +86,7 @@ impl<A: Authenticator> Observed<A> {
         let act = Act::UpdateId;
         match answer {
             Ok(Some(session)) => {
-                let login = session.record().identity(());
+                let login = session.record().identity((), IssuerId::NONE);
                 let login = (&login).into();
                 let event = Event::Updated { act, login };
                 self.observer.observe_call(&event, begun.elapsed());

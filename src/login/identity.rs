@@ -35,7 +35,7 @@ pub struct Identity<D = ()> {
     /// The step-up in `fields` is in force.
     pub(crate) is_stepped: bool,
     pub(crate) purpose: Purpose,
-    /// The authenticator that has verified the login, if it keeps logins.
+    /// The authenticator that has verified or changed the login.
     pub(crate) verified_by: IssuerId,
     pub(crate) data: D,
 }
@@ -283,12 +283,12 @@ impl<D> Identity<D> {
     /// without a new authentication. Its age counts from the authentication: an authenticator of tokens
     /// with a [maximum lifetime](crate::token::TokenBuilder::max_lifetime) refuses it once it is older.
     ///
-    /// If the login has ended since it was verified, [`issue`](crate::Authenticator::issue) refuses the
-    /// new one as [outdated](Refusal::Outdated), where it can know that:
+    /// If the login has ended since, [`issue`](crate::Authenticator::issue) refuses the new one as
+    /// [outdated](Refusal::Outdated), where it can know that:
     ///
     /// | issued by | refused if |
     /// |---|---|
-    /// | sessions or a hybrid, which have verified the identity | its login is no longer in the store |
+    /// | sessions or a hybrid, which have returned the identity from `verify`, `issue`, `refresh` or `update` | its login is no longer in the store |
     /// | an authenticator with a revocation log | the log has the end; tokens ask no log, and count what this node has read |
     /// | tokens without a log, or another store | never: begin before you verify, as below |
     ///

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::Begun;
+use crate::login::begun::{Begun, IssuerId};
 use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
@@ -333,7 +333,7 @@ where
             replaced(self.revoke(&old).await)?;
         }
         let (credential, evicted) = self.logins.insert(&mut new).await?;
-        let mut identity = new.row.identity(login.data);
+        let mut identity = new.row.identity(login.data, self.logins.changes.id);
         identity.is_stepped = is_stepped;
         let issued = Issued::new(credential, identity, Outcome::New);
         Ok(issued.with_evicted(evicted.iter().map(Handle::public_id)))
@@ -403,8 +403,7 @@ where
             let _ = logins.store.confirm(handle, generation, now).await;
             row.confirm(generation, now);
         }
-        let mut identity = row.read_identity(&self.data)?;
-        identity.verified_by = logins.changes.id;
+        let mut identity = row.read_identity(&self.data, logins.changes.id)?;
         identity.is_stepped = row.is_stepped(credential.generation(), now);
         identity.refresh_due = !is_passive && logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)
@@ -420,7 +419,7 @@ where
             row,
             outcome,
         } = refreshed;
-        let mut identity = row.read_identity(&self.data)?;
+        let mut identity = row.read_identity(&self.data, self.logins.changes.id)?;
         identity.is_stepped = row.is_stepped(credential.generation(), now);
         Ok(Issued::new(credential.encode(), identity, outcome))
     }
@@ -428,7 +427,8 @@ where
     async fn revoke(&self, credential: &str) -> Result<Logout> {
         let effective = match self.logins.end(credential).await? {
             Ended::Login(row, removed) => {
-                return Ok(Logout::new(removed.effective).with_login(&row.identity(())));
+                let login = row.identity((), IssuerId::NONE);
+                return Ok(Logout::new(removed.effective).with_login(&login));
             }
             Ended::Unproven => Revocation::Immediate,
             // An earlier call may have removed the row, and failed to notify the other nodes.
@@ -464,7 +464,7 @@ where
             None => (presented, Outcome::Replayed),
         };
         let (row, verdict) = logins.judge(Some(row), &credential, &credential.proof(), now)?;
-        let mut identity = row.read_identity(&self.data)?;
+        let mut identity = row.read_identity(&self.data, self.logins.changes.id)?;
         identity.is_stepped = row.is_stepped(credential.generation(), now);
         identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
         Ok(Issued::new(credential.encode(), identity, outcome))

@@ -370,10 +370,13 @@ impl<S: SessionStore> Logins<S> {
                     let is_stepped = row.is_stepped(generation, now);
                     let purpose = self.kind.purpose();
                     let verified_by = self.changes.id;
-                    verified = Some(Ok(Identity {
+                    verified = Some(Ok(row.identity(
+                        data,
                         verified_by,
-                        ..row.identity(data, purpose, refresh_due, is_stepped)
-                    }));
+                        purpose,
+                        refresh_due,
+                        is_stepped,
+                    )));
                 }
                 // Final, unless the row may be an outdated copy.
                 Some(Verdict::Unknown) if !shows_copies => {
@@ -509,7 +512,9 @@ impl<S: SessionStore> Logins<S> {
         let handle = credential.handle();
         let row = name_login(self.store.load(handle, load, now).await, handle)?;
         match self.judge(row, credential, proof, now) {
-            Ok((row, verdict)) if self.accepts(verdict) => row.read_identity(reader).map(drop),
+            Ok((row, verdict)) if self.accepts(verdict) => {
+                row.read_identity(reader, IssuerId::NONE).map(drop)
+            }
             Err(error) if error.is_unavailable() => Err(error),
             // The rotation rejects it, and ends the login of a stolen credential.
             _ => Ok(()),
@@ -568,7 +573,8 @@ impl<S: SessionStore> Logins<S> {
     where
         D: Serialize + DeserializeOwned + 'static,
     {
-        let (_, changes) = row.read_identity(reader)?.edit(edit, self.now()?)?;
+        let identity = row.read_identity(reader, IssuerId::NONE)?;
+        let (_, changes) = identity.edit(edit, self.now()?)?;
         if changes.step.is_some() && !self.kind.is_refreshable() {
             return Err(Refusal::NotRefreshable.into());
         }
@@ -760,7 +766,7 @@ impl<S: SessionStore> Logins<S> {
         let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
         let row = self.proven(&credential, now).await?;
         check(&row)?;
-        let identity = row.read_identity(reader)?;
+        let identity = row.read_identity(reader, self.changes.id)?;
         let removed = self.store.remove(row.handle(), row.subject(), now).await?;
         if removed.count == 1 {
             return Ok(identity);

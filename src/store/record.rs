@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::base::public_id::PublicId;
 use crate::clock::{Timestamp, within};
 use crate::error::{Error, Result};
+use crate::login::begun::IssuerId;
 use crate::login::data::DataReader;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
@@ -82,10 +83,12 @@ impl Record {
         self.history.as_deref().copied().unwrap_or_default()
     }
 
-    /// Returns the identity of the login that this row keeps, with `data` as its data.
-    pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
+    /// Returns the identity of the login that this row keeps, with `data` as its data, for the
+    /// authenticator `verified_by`. A login that continues the identity is refused there once this one has
+    /// ended. Pass [`IssuerId::NONE`] for an identity that no caller gets.
+    pub(crate) fn identity<D>(&self, data: D, verified_by: IssuerId) -> Identity<D> {
         let purpose = purpose_of(self.fields.subject_bytes());
-        RecordRef::from(self).identity(data, purpose, false, false)
+        RecordRef::from(self).identity(data, verified_by, purpose, false, false)
     }
 
     /// Returns true if the credential of `generation` has the class of a step-up at `now`.
@@ -93,17 +96,22 @@ impl Record {
         RecordRef::from(self).is_stepped(generation, now)
     }
 
-    /// Returns the identity of the login that this row keeps, with the data of the row.
+    /// Returns the [`identity`](Self::identity) of the login that this row keeps, with the data of the row.
     ///
     /// # Errors
     ///
     /// *Unreadable* if the data do not decode.
-    pub(crate) fn read_identity<D>(&self, reader: &DataReader<D>) -> Result<Identity<D>>
+    pub(crate) fn read_identity<D>(
+        &self,
+        reader: &DataReader<D>,
+        verified_by: IssuerId,
+    ) -> Result<Identity<D>>
     where
         D: DeserializeOwned + 'static,
     {
         let data = reader.read(|| self.fields.data());
-        Ok(self.identity(data.map_err(|error| error.of_login(self.public_id()))?))
+        let data = data.map_err(|error| error.of_login(self.public_id()))?;
+        Ok(self.identity(data, verified_by))
     }
 
     /// The handle by which the store finds the row.

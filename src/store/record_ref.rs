@@ -122,12 +122,14 @@ impl<'r> RecordRef<'r> {
         }
     }
 
-    /// Returns the identity of the login that this row keeps, with `data` as its data. The caller knows
-    /// the purpose of its rows, because reading it from the subject costs each verification.
+    /// Returns the identity of the login that this row keeps, with `data` as its data, as the authenticator
+    /// `verified_by` has verified it. The caller knows the purpose of its rows, because reading it from the
+    /// subject costs each verification.
     #[inline(always)]
     pub(crate) fn identity<D>(
         self,
         data: D,
+        verified_by: IssuerId,
         purpose: Purpose,
         refresh_due: bool,
         is_stepped: bool,
@@ -144,7 +146,7 @@ impl<'r> RecordRef<'r> {
             refresh_due,
             is_stepped,
             purpose,
-            verified_by: IssuerId::NONE,
+            verified_by,
             data,
         }
     }

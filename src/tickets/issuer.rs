@@ -15,7 +15,7 @@ use crate::entropy;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::Begun;
+use crate::login::begun::{Begun, IssuerId};
 use crate::login::data::DataReader;
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
@@ -170,7 +170,7 @@ where
         let mut draft = |row: &Record| self.rows.draft(row, &self.payload, &mut *edit);
         let edited = self.rows.update(row, Some(presented), &mut draft).await?;
         let row = edited.ok_or(Rejection::Unknown)?.row;
-        Ok(self.content_of(row.read_identity(&self.payload)?))
+        Ok(self.content_of(row.read_identity(&self.payload, IssuerId::NONE)?))
     }
 
     /// Redeems a ticket. Of any number of calls, one succeeds; it has spent the ticket. To log in,

@@ -43,6 +43,33 @@ fn text(key: &Issued) -> &str {
     key.credential().reveal()
 }
 
+/// BEGIN-03: a key that continues an ended one is refused, whichever call returned the identity.
+#[test]
+fn begin_03_a_key_does_not_continue_an_ended_one() {
+    let (store, clock) = (store(), ManualClock::default());
+    let keys = builder(&store, &clock).build().unwrap();
+    let key = block_on(keys.issue(Login::new("alice"))).unwrap();
+    let rename = &mut |key: &mut Edit| {
+        key.device = Some("CI".to_owned());
+        Ok(())
+    };
+    let identities = [
+        key.identity().clone(),
+        block_on(keys.update(text(&key), rename))
+            .unwrap()
+            .into_identity(),
+        block_on(keys.verify(text(&key))).unwrap(),
+    ];
+    for identity in &identities {
+        let _ = block_on(keys.issue(identity.clone().into_login())).unwrap();
+    }
+    let _ = block_on(keys.revoke(text(&key))).unwrap();
+    for identity in identities {
+        let error = block_on(keys.issue(identity.into_login())).unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::Outdated), "{error}");
+    }
+}
+
 #[test]
 fn a_key_has_a_name_scopes_and_a_last_use() {
     let (store, clock) = (store(), ManualClock::default());

@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use statewise::either::Either;
 use statewise::hybrid::HybridAuthenticator;
@@ -14,10 +14,15 @@ use statewise::migrating::Migrating;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::{Authenticator, Issued, Login, Observed, Place, Refusal, Result};
+use statewise::token::Fresh;
+use statewise::{
+    Authenticator, Edit, EditFn, Identity, Issued, Login, Observed, Place, Presented, Refusal,
+    Result,
+};
 
 use crate::migrating::{
-    ABSOLUTE, Any, NEW_KEY, OLD_KEY, access, memory, seconds, session_builder, token_builder, view,
+    ABSOLUTE, Any, NEW_KEY, OLD_KEY, access, memory, refreshable, seconds, session_builder,
+    token_builder, view,
 };
 
 /// One node of each strategy that can end the logins of a user.
@@ -178,38 +183,33 @@ fn refusal(answer: &Result<Issued<String>>) -> Option<Refusal> {
     answer.as_ref().err().and_then(statewise::Error::refusal)
 }
 
-/// BEGIN-03: a login that continues another one is refused as *outdated* once that one has ended, on
-/// every node that can know it: from the store, or from the part of the log that it has read. Where it
-/// cannot, the new login ends with the next read. Other users are not affected.
-///
-/// Rejects a strategy that issues a login that is dead at once, or that outlives the logout.
-#[test]
-fn begin_03_a_login_does_not_continue_an_ended_one() {
-    let clock = ManualClock::default();
+/// Two nodes of each strategy, and whether one knows of a logout on the other before it has read the log: from
+/// the store.
+fn all_nodes(clock: &ManualClock) -> [(&'static str, bool, Nodes); 8] {
     let store = memory();
     let sessions = |_: &RevocationView| -> Any {
-        let sessions = session_builder(Arc::clone(&store), &clock);
+        let sessions = session_builder(Arc::clone(&store), clock);
         Arc::new(sessions.build().unwrap())
     };
     let cached = |view: &RevocationView| -> Any {
         let cached = CachedStore::builder(Arc::clone(&store), view);
-        let sessions = session_builder(cached.build().unwrap(), &clock);
+        let sessions = session_builder(cached.build().unwrap(), clock);
         Arc::new(sessions.build().unwrap())
     };
     let tokens = |view: &RevocationView| -> Any {
-        let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+        let tokens = token_builder(NEW_KEY, clock).max_lifetime(seconds(ABSOLUTE));
         Arc::new(tokens.revocations(view).build().unwrap())
     };
     let hybrid = |view: Option<&RevocationView>| -> Any {
-        let mut access = token_builder(NEW_KEY, &clock);
+        let mut access = token_builder(NEW_KEY, clock);
         if let Some(view) = view {
             access = access.revocations(view);
         }
-        let refresh = session_builder(Arc::clone(&store), &clock);
+        let refresh = session_builder(Arc::clone(&store), clock);
         Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
     };
     let observed = |view: &RevocationView| -> Any {
-        let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+        let tokens = token_builder(NEW_KEY, clock).max_lifetime(seconds(ABSOLUTE));
         let tokens = tokens.revocations(view).build().unwrap();
         Arc::new(Observed::new(tokens, Arc::new(())))
     };
@@ -218,25 +218,35 @@ fn begin_03_a_login_does_not_continue_an_ended_one() {
         Arc::new(either.build().unwrap())
     };
     let migrating = |view: &RevocationView| -> Any {
-        let old = token_builder(OLD_KEY, &clock).revocations(view);
+        let old = token_builder(OLD_KEY, clock).revocations(view);
         let migrating = Migrating::builder(old.build().unwrap(), hybrid(Some(view)));
         Arc::new(migrating.clock(clock.clone()).build().unwrap())
     };
-    // Whether a node knows of a logout elsewhere before it has read the log: from the store.
-    let all: [(&str, bool, Nodes); 8] = [
-        ("sessions", true, nodes(&clock, sessions)),
-        ("cached", true, nodes(&clock, cached)),
-        ("tokens", false, nodes(&clock, tokens)),
-        ("hybrid", true, nodes(&clock, |_| hybrid(None))),
+    [
+        ("sessions", true, nodes(clock, sessions)),
+        ("cached", true, nodes(clock, cached)),
+        ("tokens", false, nodes(clock, tokens)),
+        ("hybrid", true, nodes(clock, |_| hybrid(None))),
         (
             "hybrid with a log",
             true,
-            nodes(&clock, |view| hybrid(Some(view))),
+            nodes(clock, |view| hybrid(Some(view))),
         ),
-        ("observed", false, nodes(&clock, observed)),
-        ("either", true, nodes(&clock, either)),
-        ("migrating", true, nodes(&clock, migrating)),
-    ];
+        ("observed", false, nodes(clock, observed)),
+        ("either", true, nodes(clock, either)),
+        ("migrating", true, nodes(clock, migrating)),
+    ]
+}
+
+/// BEGIN-03: a login that continues another one is refused as *outdated* once that one has ended, on
+/// every node that can know it: from the store, or from the part of the log that it has read. Where it
+/// cannot, the new login ends with the next read. Other users are not affected.
+///
+/// Rejects a strategy that issues a login that is dead at once, or that outlives the logout.
+#[test]
+fn begin_03_a_login_does_not_continue_an_ended_one() {
+    let clock = ManualClock::default();
+    let all = all_nodes(&clock);
     let log_in = |auth: &Any, subject: &str| {
         let issued = block_on(auth.issue(Login::new(subject).data(String::new()))).unwrap();
         access(&issued).to_owned()
@@ -293,6 +303,87 @@ fn begin_03_a_login_does_not_continue_an_ended_one() {
             );
         }
     }
+}
+
+/// BEGIN-03 for every call that returns an identity. The logout is on another node, and this one has not read the
+/// log, so that only the store knows it.
+///
+/// Rejects a strategy that asks the store only about identities from `verify`.
+#[test]
+fn begin_03_holds_for_the_identity_of_each_call() {
+    let clock = ManualClock::default();
+    for (name, asks, [(here, view), (there, _)]) in &all_nodes(&clock) {
+        if !asks {
+            continue;
+        }
+        let issued = || block_on(here.issue(user())).unwrap();
+        let rename = &mut |login: &mut Edit<String>| {
+            login.device = Some("Kitchen".to_owned());
+            Ok(())
+        };
+        let refresh = || block_on(here.refresh(refreshable(&issued()))).unwrap();
+        let update = |presented: &str, edit: EditFn<'_, String>| {
+            let updated = block_on(here.update(presented, edit));
+            updated.unwrap()
+        };
+        let store = |token: &str| {
+            let presented = Presented::new(token).authoritative();
+            block_on(here.verify_with(presented)).unwrap()
+        };
+        let identities = [
+            ("issue", issued().into_identity()),
+            ("issue, borrowed", issued().identity().clone()),
+            ("refresh", refresh().into_identity()),
+            (
+                "update",
+                update(refreshable(&issued()), rename).into_identity(),
+            ),
+            (
+                "update by a token",
+                update(access(&issued()), rename).into_identity(),
+            ),
+            (
+                "no update",
+                update(refreshable(&issued()), &mut |_| Ok(())).into_identity(),
+            ),
+            ("verify in the store", store(access(&issued()))),
+        ];
+        for (_, identity) in &identities {
+            let continued = block_on(here.issue(identity.clone().into_login()));
+            assert!(continued.is_ok(), "{name}: {continued:?}");
+        }
+        let _ = block_on(there.revoke_all("alice")).unwrap();
+        for (call, identity) in identities {
+            let answer = block_on(here.issue(identity.into_login()));
+            let refusal = refusal(&answer);
+            assert_eq!(
+                refusal,
+                Some(Refusal::Outdated),
+                "{name}, {call}: {answer:?}"
+            );
+        }
+        block_on(view.follow()).unwrap();
+    }
+}
+
+/// BEGIN-03 for the identity with which the application reads its user again.
+#[test]
+fn begin_03_holds_for_the_identity_of_a_reload() {
+    let clock = ManualClock::default();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let access = token_builder(NEW_KEY, &clock).reload(move |login: &Identity<String>| {
+        noted.lock().unwrap().push(login.clone());
+        let fresh = Fresh::new(Vec::<String>::new(), login.data().clone());
+        async move { Ok(Some(fresh)) }
+    });
+    let auth = HybridAuthenticator::new(access, session_builder(memory(), &clock)).unwrap();
+    let issued = block_on(auth.issue(user())).unwrap();
+    let _ = block_on(auth.refresh(refreshable(&issued))).unwrap();
+    let _ = block_on(auth.revoke_all("alice")).unwrap();
+    let login = seen.lock().unwrap().pop().unwrap().into_login();
+    let answer = block_on(auth.issue(login));
+    assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
 }
 
 /// A gateway issues tokens for the logins of a hybrid with the same log: no store tells it of a logout,

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::{Beginning, Begun};
+use crate::login::begun::{Beginning, Begun, IssuerId};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
@@ -461,7 +461,7 @@ where
     fn check_fits(&self, row: &Record, update: Update) -> Result<Update> {
         let mut row = row.clone();
         row.update(row.version(), &update);
-        let (mut identity, now) = (row.identity(()), self.logins.now()?);
+        let (mut identity, now) = (row.identity((), IssuerId::NONE), self.logins.now()?);
         // Refreshes say the step-up, and then the class of the login.
         let is_stepped = update.step.is_some() || row.is_stepped(row.generation, now);
         for is_stepped in [false].into_iter().chain(is_stepped.then_some(true)) {
@@ -527,6 +527,11 @@ where
         }
     }
 
+    /// Returns the identity of a row, which carries the same verifier as one of an access token.
+    fn identity_of(&self, row: &Record) -> Result<Identity<D>> {
+        row.read_identity(&self.tokens.data, self.tokens.id())
+    }
+
     /// Verifies an access token or a refresh credential, and reads its login from the store. Returns
     /// the identity of an access token, which may have a step-up beside its row.
     async fn row_of(
@@ -556,9 +561,8 @@ where
         presented: Option<SessionCredential>,
         now: Timestamp,
     ) -> Result<Record> {
-        let reader = &self.tokens.data;
         for _ in 0..MAX_RELOADS {
-            let Some(fresh) = reload.read(&row.read_identity(reader)?).await? else {
+            let Some(fresh) = reload.read(&self.identity_of(&row)?).await? else {
                 let _ = self.end(row.handle(), row.subject(), now).await?;
                 return Err(Rejection::Revoked.into());
             };
@@ -567,7 +571,7 @@ where
                 if row.version() != version {
                     return Ok(Update::default());
                 }
-                let before = self.logins.encode(row.read_identity(reader)?.data())?;
+                let before = self.logins.encode(self.identity_of(row)?.data())?;
                 let update = Update {
                     roles: (!row.fields.roles().eq(&fresh.roles)).then(|| fresh.roles.clone()),
                     data: (before != data).then(|| data.clone()),
@@ -603,8 +607,7 @@ where
             // The token is right, so the row is not.
             return Err(Error::unreadable().of_login(caller.id()));
         }
-        let mut identity = row.read_identity(&self.tokens.data)?;
-        identity.verified_by = caller.verified_by;
+        let mut identity = self.identity_of(&row)?;
         if let Some(step) = step_of(&caller, &row) {
             identity.set_step(&step);
         }
@@ -665,7 +668,7 @@ where
         let old = login.replaces.take();
         let mut new = self.logins.prepare(&login, began, None)?;
         let now = new.now;
-        let mut identity = new.row.identity(login.data);
+        let mut identity = new.row.identity(login.data, verifier);
         identity.is_stepped = login.step.is_some();
         // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
@@ -743,7 +746,7 @@ where
         let refreshed = self.after_theft(presented.handle(), refreshed).await?;
         let row = &refreshed.row;
         self.check(row, now)?;
-        let mut identity = row.read_identity(reader)?;
+        let mut identity = self.identity_of(row)?;
         identity.is_stepped = row.is_stepped(refreshed.credential.generation(), now);
         let data = row.fields.data();
         let token = self.tokens.mint(&mut identity, data, now, None).await?;
@@ -803,7 +806,7 @@ where
         };
         let edited = self.update_by(row, presented, &mut draft).await?;
         let Edited { row, fresh, .. } = edited.ok_or(Rejection::Unknown)?;
-        let mut identity = row.read_identity(&self.tokens.data)?;
+        let mut identity = self.identity_of(&row)?;
         let refresh = fresh.or(presented);
         if let Some(refresh) = &refresh {
             identity.is_stepped = row.is_stepped(refresh.generation(), now);
