@@ -3,6 +3,7 @@
 //! Most applications need only [`Authenticator`]. This page also has the types for those who
 //! implement an authenticator of their own: [`LoginParts`], [`Chore`] and [`BoxFuture`].
 
+pub(crate) mod end_replaced;
 pub(crate) mod revoke_all;
 
 pub use crate::base::boxed::BoxFuture;

@@ -8,6 +8,11 @@ use std::time::Duration;
 
 use crate::base::public_id::PublicId;
 
+mod ended_login;
+
+pub use ended_login::EndCause;
+pub(crate) use ended_login::EndedLogin;
+
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -37,6 +42,8 @@ enum Kind {
     /// With the login, where it is known.
     Unreadable(Option<Box<PublicId>>),
     Misuse(Cow<'static, str>),
+    /// An error of any other kind, after the call has ended logins.
+    Ended(Box<(Error, Vec<EndedLogin>)>),
 }
 
 #[derive(Clone)]
@@ -366,10 +373,39 @@ impl Error {
         })))
     }
 
+    /// Notes logins that the failed call has ended.
+    pub(crate) fn with_ended(self, ended: impl IntoIterator<Item = EndedLogin>) -> Self {
+        let mut ended = ended.into_iter().peekable();
+        if ended.peek().is_none() {
+            return self;
+        }
+        let mut both = match self.0 {
+            Kind::Ended(both) => both,
+            kind => Box::new((Self(kind), Vec::new())),
+        };
+        both.1.extend(ended);
+        Self(Kind::Ended(both))
+    }
+
+    /// Logins that the failed call has ended.
+    pub(crate) fn ended(&self) -> &[EndedLogin] {
+        match &self.0 {
+            Kind::Ended(both) => &both.1,
+            _ => &[],
+        }
+    }
+
+    fn kind(&self) -> &Kind {
+        match &self.0 {
+            Kind::Ended(both) => &both.0.0,
+            kind => kind,
+        }
+    }
+
     /// Returns a copy of an *unavailable* error, to report it apart from its caller; `None` for another
     /// one.
     pub(crate) fn shared_outage(&self) -> Option<Self> {
-        match &self.0 {
+        match self.kind() {
             Kind::Unavailable(unavailable) => Some(Self(Kind::Unavailable(unavailable.clone()))),
             _ => None,
         }
@@ -378,7 +414,11 @@ impl Error {
     /// Sets the time after which a retry makes sense. Changes only *unavailable* errors.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
-        if let Kind::Unavailable(unavailable) = &mut self.0 {
+        let kind = match &mut self.0 {
+            Kind::Ended(both) => &mut both.0.0,
+            kind => kind,
+        };
+        if let Kind::Unavailable(unavailable) = kind {
             unavailable.retry_after = Some(after);
         }
         self
@@ -421,7 +461,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.0, Kind::Unavailable(_) | Kind::Unreadable(_))
+        matches!(self.kind(), Kind::Unavailable(_) | Kind::Unreadable(_))
     }
 
     /// Returns true if the service cannot read a login that it has stored or signed itself: the row
@@ -440,13 +480,13 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
-        matches!(self.0, Kind::Unreadable(_))
+        matches!(self.kind(), Kind::Unreadable(_))
     }
 
     /// The login that is unreadable, if the error is about one.
     #[must_use]
     pub fn unreadable_login(&self) -> Option<PublicId> {
-        match &self.0 {
+        match self.kind() {
             Kind::Unreadable(login) => login.as_deref().copied(),
             _ => None,
         }
@@ -461,13 +501,13 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_misuse(&self) -> bool {
-        matches!(self.0, Kind::Misuse(_))
+        matches!(self.kind(), Kind::Misuse(_))
     }
 
     /// The cause, if the credential was rejected.
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
-        match &self.0 {
+        match self.kind() {
             Kind::Rejected(cause) | Kind::Claim(cause, _) => Some(*cause),
             Kind::Theft(_) => Some(Rejection::Reused),
             _ => None,
@@ -477,7 +517,7 @@ impl Error {
     /// The claim at fault, if the credential was rejected for one that is known. Use it in logs.
     #[must_use]
     pub fn claim(&self) -> Option<&str> {
-        match &self.0 {
+        match self.kind() {
             Kind::Claim(_, claim) => Some(claim),
             _ => None,
         }
@@ -486,8 +526,8 @@ impl Error {
     /// The rule, if one forbids the call.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
-        match self.0 {
-            Kind::Refused(rule) => Some(rule),
+        match self.kind() {
+            Kind::Refused(rule) => Some(*rule),
             _ => None,
         }
     }
@@ -495,7 +535,7 @@ impl Error {
     /// The ended login, if a stolen credential was detected.
     #[must_use]
     pub fn theft(&self) -> Option<&Theft> {
-        match &self.0 {
+        match self.kind() {
             Kind::Theft(theft) => Some(theft),
             _ => None,
         }
@@ -504,7 +544,7 @@ impl Error {
     /// The time after which a retry makes sense, if the failing part stated one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match &self.0 {
+        match self.kind() {
             Kind::Unavailable(unavailable) => unavailable.retry_after,
             _ => None,
         }
@@ -584,6 +624,7 @@ impl fmt::Display for Error {
                 write!(f, "unavailable: the login {login} does not decode")
             }
             Kind::Misuse(what) => write!(f, "misuse: {what}"),
+            Kind::Ended(both) => fmt::Display::fmt(&both.0, f),
         }
     }
 }
@@ -602,7 +643,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.0 {
+        match self.kind() {
             Kind::Unavailable(unavailable) => {
                 let source = unavailable.source.as_deref()?;
                 Some(source)

@@ -47,7 +47,7 @@ pub struct Login<D = ()> {
     pub(crate) acr: Option<String>,
     pub(crate) is_remembered: bool,
     pub(crate) data: D,
-    pub(crate) replaces: Option<String>,
+    pub(crate) replaces: Vec<String>,
     pub(crate) place: Option<Place>,
     pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) deadline: Option<Timestamp>,
@@ -68,7 +68,7 @@ impl Login {
             acr: None,
             is_remembered: false,
             data: (),
-            replaces: None,
+            replaces: Vec::new(),
             place: None,
             authenticated_at: None,
             deadline: None,
@@ -152,14 +152,14 @@ impl<D> Login<D> {
         }
     }
 
-    /// Names the credential that the request carried, of any kind and form.
+    /// Names the credential that the request carried, of any kind and form. Call it again for a further one.
     ///
     /// It is revoked before the new credential is returned, and a session before the new one is stored: if
     /// the store then fails, neither exists. So a credential planted by an
     /// attacker never becomes a logged-in one (OWASP ASVS 7.2.4). Unknown, ended, malformed and
     /// [unreadable](crate::Error::is_unreadable) credentials are ignored.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {
-        self.replaces = Some(credential.into());
+        self.replaces.push(credential.into());
         self
     }
 
@@ -263,8 +263,8 @@ pub struct LoginParts<D> {
     pub is_remembered: bool,
     /// The application's data.
     pub data: D,
-    /// The credential to revoke first. Secret.
-    pub replaces: Option<String>,
+    /// The credentials to revoke first. Secret.
+    pub replaces: Vec<String>,
     /// The place in which the client will present the credential, if it is known.
     pub place: Option<Place>,
     /// The time of authentication, if not just now.
@@ -284,7 +284,7 @@ impl<D> fmt::Debug for LoginParts<D> {
             .field("roles", &self.roles)
             .field("device", &self.device)
             .field("acr", &self.acr)
-            .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
+            .field("replaces", &self.replaces.first().map(|_| REDACTED))
             .finish_non_exhaustive()
     }
 }
@@ -296,7 +296,7 @@ impl<D> fmt::Debug for Login<D> {
             .field("roles", &self.fields.roles().collect::<Vec<_>>())
             .field("device", &self.device)
             .field("acr", &self.acr)
-            .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
+            .field("replaces", &self.replaces.first().map(|_| REDACTED))
             .finish_non_exhaustive()
     }
 }

@@ -59,7 +59,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(crate) mod event;
 #[cfg(feature = "metrics")]
@@ -69,6 +69,7 @@ mod throttle;
 #[cfg(feature = "tracing")]
 mod tracing;
 
+pub use crate::error::EndCause;
 pub use crate::login::login_ref::LoginRef;
 pub use event::{Act, Denied, Event};
 #[cfg(feature = "metrics")]
@@ -119,9 +120,25 @@ pub(crate) fn report<'a, T>(
 ) {
     let event = match answer {
         Ok(answer) => event(answer),
-        Err(error) => Event::failed(act, error),
+        Err(error) => {
+            report_ended(observer, act, error);
+            Event::failed(act, error)
+        }
     };
     observer.observe_call(&event, begun.elapsed());
+}
+
+/// Reports the logins that a failed call has ended.
+pub(crate) fn report_ended(observer: &dyn Observer, act: Act, error: &Error) {
+    for ended in error.ended() {
+        observer.observe(&Event::Ended {
+            act,
+            login: LoginRef::of(&ended.subject, ended.login),
+            cause: ended.cause,
+            by: None,
+            effective: None,
+        });
+    }
 }
 
 /// Logs a mistake of the developer at the level *error*, with the feature `tracing`, also where no

@@ -138,7 +138,7 @@ impl Authenticator for OldSessions {
     /// Logs in as `Identity::login` does, so that nodes of the old service know the session.
     async fn issue(&self, login: Login<Profile>) -> Result<Issued<Profile>> {
         let login = login.into_parts();
-        if let Some(replaced) = login.replaces {
+        for replaced in login.replaces {
             match self.revoke(&replaced).await {
                 Err(error) if error.is_rejected() => {}
                 revoked => drop(revoked?),

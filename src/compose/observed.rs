@@ -10,7 +10,7 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
 use crate::compose::api_keys::ApiKeys;
 use crate::compose::hybrid::HybridAuthenticator;
-use crate::error::{Rejection, Result};
+use crate::error::{EndCause, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Begun, IssuerId};
@@ -79,6 +79,37 @@ impl<A: Authenticator> Observed<A> {
         event: impl FnOnce(&'a T) -> Event<'a>,
     ) {
         observer::report(&*self.observer, act, begun, answer, event);
+    }
+
+    /// Reports a call that issues a credential, after the logins that ended in favor of its login.
+    fn report_issued<D>(&self, act: Act, begun: Instant, answer: &Result<Issued<D>>) {
+        if let Ok(new) = answer
+            && new.has_ended_logins()
+        {
+            let by: LoginRef<'_> = new.identity().into();
+            let replaced = new.replaced().map(|old| (EndCause::Replaced, old));
+            let upgraded = new.upgraded().map(|old| (EndCause::Upgraded, old));
+            let ended = replaced
+                .into_iter()
+                .chain(upgraded)
+                .flat_map(|(cause, old)| {
+                    let logins = old.logins();
+                    logins.map(move |login| (login, cause, Some(old.effective)))
+                });
+            let evicted = new.evicted().iter();
+            let evicted =
+                evicted.map(|id| (LoginRef::of(by.subject(), *id), EndCause::Evicted, None));
+            for (login, cause, effective) in ended.chain(evicted) {
+                self.observer.observe(&Event::Ended {
+                    act,
+                    login,
+                    cause,
+                    by: Some(by),
+                    effective,
+                });
+            }
+        }
+        self.report(act, begun, answer, issued);
     }
 
     /// Reports the update of a listed login, if there is one or it fails.
@@ -304,10 +335,7 @@ fn verified<D>(caller: &Identity<D>) -> Event<'_> {
 fn issued<D>(issued: &Issued<D>) -> Event<'_> {
     let login = issued.identity().into();
     match issued.outcome() {
-        Outcome::New => Event::Issued {
-            login,
-            evicted: issued.evicted(),
-        },
+        Outcome::New => Event::Issued { login },
         Outcome::Rotated => Event::Rotated { login },
         Outcome::Replayed => Event::Replayed { login },
         Outcome::Orphaned => Event::Orphaned { login },
@@ -342,7 +370,7 @@ impl<A: Authenticator> Authenticator for Observed<A> {
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
         let begun = Instant::now();
         let answer = self.inner.issue(login).await;
-        self.report(Act::Issue, begun, &answer, issued);
+        self.report_issued(Act::Issue, begun, &answer);
         answer
     }
 
@@ -363,7 +391,7 @@ impl<A: Authenticator> Authenticator for Observed<A> {
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
         let begun = Instant::now();
         let answer = self.inner.refresh_with(presented).await;
-        self.report(Act::Refresh, begun, &answer, issued);
+        self.report_issued(Act::Refresh, begun, &answer);
         answer
     }
 
@@ -376,6 +404,16 @@ impl<A: Authenticator> Authenticator for Observed<A> {
             found: logout.login().is_some(),
             effective: logout.effective,
         });
+        if let Ok(logout) = &answer {
+            for login in logout.others() {
+                self.observer.observe(&Event::Revoked {
+                    act: Act::Revoke,
+                    login: Some(login),
+                    found: true,
+                    effective: logout.effective,
+                });
+            }
+        }
         answer
     }
 

@@ -305,7 +305,7 @@ impl<D> Identity<D> {
             acr: self.fields.acr().map(str::to_owned),
             is_remembered: self.handle.is_remembered(),
             data: self.data,
-            replaces: None,
+            replaces: Vec::new(),
             place: None,
             authenticated_at: Some(self.authenticated_at),
             deadline: Some(self.deadline),

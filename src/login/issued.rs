@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 
 use crate::base::public_id::PublicId;
 use crate::base::secret::REDACTED;
-use crate::error::Result;
+use crate::error::{EndCause, EndedLogin, Error, Result};
 use crate::login::identity::Identity;
+use crate::login::logout::Logout;
 
 /// A bearer secret: its holder is the user.
 ///
@@ -55,7 +56,16 @@ pub struct Issued<D = ()> {
     refresh_credential: Option<Credential>,
     identity: Identity<D>,
     outcome: Outcome,
-    evicted: Box<[PublicId]>,
+    /// `None` if no login has ended.
+    ended: Option<Box<Ended>>,
+}
+
+/// Logins that ended in favor of another one.
+#[derive(Clone, Debug, Default)]
+struct Ended {
+    evicted: Vec<PublicId>,
+    replaced: Option<Logout>,
+    upgraded: Option<Logout>,
 }
 
 /// The way in which `issue`, `refresh` or `update` got its result.
@@ -106,7 +116,7 @@ impl<D> Issued<D> {
             refresh_credential: None,
             identity,
             outcome,
-            evicted: Box::default(),
+            ended: None,
         }
     }
 
@@ -118,7 +128,35 @@ impl<D> Issued<D> {
 
     /// Names the logins that a limit ended in favor of this one.
     pub fn with_evicted(mut self, evicted: impl IntoIterator<Item = PublicId>) -> Self {
-        self.evicted = evicted.into_iter().collect();
+        let mut evicted = evicted.into_iter().peekable();
+        if evicted.peek().is_some() {
+            self.ended.get_or_insert_default().evicted.extend(evicted);
+        }
+        self
+    }
+
+    /// Adds the end of the logins that this one [replaces](crate::Login::replaces).
+    pub fn with_replaced(mut self, replaced: impl Into<Option<Logout>>) -> Self {
+        let replaced = replaced.into();
+        if let Some(replaced) = replaced.filter(|logout| logout.login().is_some()) {
+            let ended = self.ended.get_or_insert_default();
+            ended.replaced = Some(match ended.replaced.take() {
+                Some(others) => others.and(replaced),
+                None => replaced,
+            });
+        }
+        self
+    }
+
+    /// Adds the end of the login of the old strategy that was upgraded to this one.
+    pub(crate) fn with_upgraded(mut self, old: Logout) -> Self {
+        self.ended.get_or_insert_default().upgraded = Some(old);
+        self
+    }
+
+    /// Replaces the credential by another form of it.
+    pub(crate) fn with_credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
         self
     }
 
@@ -173,7 +211,42 @@ impl<D> Issued<D> {
     /// one. They are listed no longer: show their number, or log their ids.
     #[must_use]
     pub fn evicted(&self) -> &[PublicId] {
-        &self.evicted
+        self.ended.as_ref().map_or(&[], |ended| &ended.evicted)
+    }
+
+    /// The end of the logins that this new one [replaces](crate::Login::replaces). `None` if there are none.
+    #[must_use]
+    pub fn replaced(&self) -> Option<&Logout> {
+        self.ended.as_ref()?.replaced.as_ref()
+    }
+
+    /// Returns true if logins have ended in favor of this one.
+    pub(crate) fn has_ended_logins(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// The end of the login that was upgraded to this one.
+    pub(crate) fn upgraded(&self) -> Option<&Logout> {
+        self.ended.as_ref()?.upgraded.as_ref()
+    }
+
+    /// Returns the logins that ended in favor of this one, for the error of a call that does not return
+    /// it.
+    pub(crate) fn all_ended(&self) -> Vec<EndedLogin> {
+        let subject = self.identity.subject();
+        let evicted = self.evicted().iter();
+        let evicted = evicted.map(|id| EndedLogin::new(subject, *id, EndCause::Evicted));
+        ended_by(self.replaced()).chain(evicted).collect()
+    }
+}
+
+/// Returns the answer of a call that does instead what another one failed to do, and has `failed` hand
+/// over the logins that it ended.
+pub(crate) fn instead<D>(failed: &Error, answer: Result<Issued<D>>) -> Result<Issued<D>> {
+    let ended = failed.ended().iter();
+    match answer {
+        Ok(issued) => Ok(issued.with_evicted(ended.map(|ended| ended.login))),
+        Err(error) => Err(error.with_ended(ended.cloned())),
     }
 }
 
@@ -184,22 +257,31 @@ impl<D> fmt::Debug for Issued<D> {
             .field("refresh_credential", &self.refresh_credential)
             .field("identity", &self.identity)
             .field("outcome", &self.outcome)
-            .field("evicted", &self.evicted)
+            .field("ended", &self.ended)
             .finish()
     }
 }
 
-/// Ignores a rejected revocation (the old credential was already invalid), and one of a row that
-/// does not decode: it would keep its user from logging in for as long as it exists. Returns outages.
+/// Returns the end of a replaced login. Ignores a rejected revocation (the old credential was already
+/// invalid), and one of a row that does not decode: it would keep its user from logging in for as long as
+/// it exists. Returns outages.
 ///
 /// # Errors
 ///
 /// Every error except these two.
-pub(crate) fn replaced<T>(revoked: Result<T>) -> Result<()> {
+pub(crate) fn replaced(revoked: Result<Logout>) -> Result<Option<Logout>> {
     match revoked {
-        Err(error) if !error.is_rejected() && !error.is_unreadable() => Err(error),
-        _ => Ok(()),
+        Err(error) if error.is_rejected() || error.is_unreadable() => Ok(None),
+        revoked => revoked.map(Some),
     }
+}
+
+/// Returns the replaced logins, for the error of the login that was to replace them.
+pub(crate) fn ended_by<'a>(
+    replaced: impl IntoIterator<Item = &'a Logout>,
+) -> impl Iterator<Item = EndedLogin> {
+    let ended = |logout: &'a Logout| logout.ended(EndCause::Replaced);
+    replaced.into_iter().flat_map(ended)
 }
 
 /// The time at which a logout takes effect. Each strategy answers honestly, and the caller should

@@ -1,5 +1,6 @@
 //! The result of a logout.
 
+use crate::error::{EndCause, EndedLogin};
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
@@ -36,6 +37,8 @@ pub struct Logout {
     /// The time at which the logout takes effect.
     pub effective: Revocation,
     login: Option<(Handle, Fields)>,
+    /// Other logins that ended with it.
+    others: Vec<(Handle, Fields)>,
 }
 
 impl Logout {
@@ -45,6 +48,7 @@ impl Logout {
         Self {
             effective,
             login: None,
+            others: Vec::new(),
         }
     }
 
@@ -70,12 +74,40 @@ impl Logout {
         Some(LoginRef::new(*handle, fields))
     }
 
-    /// Combines two logouts: the later effect, and the login of this one or else of `other`.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            effective: self.effective.or_later(other.effective),
-            login: self.login.or(other.login),
+    /// Other logins that ended with it: those before and after an upgrade of
+    /// [`Migrating`](crate::migrating::Migrating) end together, and so do those that one login
+    /// [replaces](crate::Login::replaces).
+    pub fn others(&self) -> impl Iterator<Item = LoginRef<'_>> {
+        let others = self.others.iter();
+        others.map(|(handle, fields)| LoginRef::new(*handle, fields))
+    }
+
+    /// Returns all ended logins.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = LoginRef<'_>> {
+        self.login().into_iter().chain(self.others())
+    }
+
+    /// Returns the ended logins, for the error of the call that has ended them. A token that cannot be
+    /// revoked has not ended.
+    pub(crate) fn ended(&self, cause: EndCause) -> impl Iterator<Item = EndedLogin> {
+        let has_ended = !matches!(self.effective, Revocation::AtExpiry(_));
+        let ended = self.logins().filter(move |_| has_ended);
+        ended.map(move |login| EndedLogin::new(login.subject(), login.id(), cause))
+    }
+
+    /// Combines two logouts: the later effect, and the logins of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.effective = self.effective.or_later(other.effective);
+        for login in other.login.into_iter().chain(other.others) {
+            let mut known = self.login.iter().chain(&self.others);
+            if known.all(|known| known.0 != login.0) {
+                match self.login {
+                    None => self.login = Some(login),
+                    Some(_) => self.others.push(login),
+                }
+            }
         }
+        self
     }
 }
 

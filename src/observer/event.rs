@@ -4,24 +4,41 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::public_id::PublicId;
-use crate::error::{Error, Refusal, Rejection, Theft};
+use crate::error::{EndCause, Error, Refusal, Rejection, Theft};
 use crate::login::issued::Revocation;
 use crate::login::login_ref::LoginRef;
 
 /// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
 /// one; a dropped call causes none, and so does an [`update_id`](Act::UpdateId) that finds no login,
-/// and a [`begin`](crate::Authenticator::begin) that succeeds.
+/// and a [`begin`](crate::Authenticator::begin) that succeeds. Each further login that the call
+/// has ended is one more event, [`Ended`](Self::Ended) or [`Revoked`](Self::Revoked).
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A user logged in. The login that it [replaces](crate::Login::replaces) is not reported.
+    /// A user logged in. The logins that ended in favor of this one are [reported](Self::Ended) before.
     Issued {
         /// The new login.
         login: LoginRef<'a>,
-        /// Other logins of the user, which the [limit](crate::session::Limit) ended in favor of this one.
-        evicted: &'a [PublicId],
+    },
+    /// A login was ended that was not logged out, such as the one that a new login
+    /// [replaces](crate::Login::replaces). Reported once for each such login, before the event of the call.
+    ///
+    /// A call that fails reports them too. Where a store has lost its answer, logins may have ended that no
+    /// event names: the event of the call is then *unavailable*.
+    Ended {
+        /// The call: `Issue`, `Refresh`, `Update`, or `IssueTicket` for a ticket.
+        act: Act,
+        /// The ended login or ticket.
+        login: LoginRef<'a>,
+        /// The cause.
+        cause: EndCause,
+        /// The login or ticket in favor of which it ended. `None` if the call failed: its event, which
+        /// follows, has the cause.
+        by: Option<LoginRef<'a>>,
+        /// The time at which it takes effect, where it is known.
+        effective: Option<Revocation>,
     },
     /// A credential was verified.
     Verified {
@@ -45,7 +62,8 @@ pub enum Event<'a> {
         login: LoginRef<'a>,
     },
     /// A login was ended, by its credential or by its public id, or an API key because it
-    /// [leaked](crate::api_keys::ApiKeys::leaked).
+    /// [leaked](crate::api_keys::ApiKeys::leaked). Reported once for each of the
+    /// [logins](crate::Logout::others) that ended together.
     Revoked {
         /// The call: `Revoke`, `RevokeId` or `Leaked`.
         act: Act,

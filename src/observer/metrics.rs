@@ -6,7 +6,7 @@ use ::metrics::{
     Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::error::{Refusal, Rejection};
+use crate::error::{EndCause, Refusal, Rejection};
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
 
@@ -15,7 +15,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | counter | labels |
 /// |---|---|
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
-/// | `statewise_evicted_total`, in logins that the limit ended in favor of another one | |
+/// | `statewise_ended_total`, in logins that [ended](Event::Ended) without a logout, and tickets | `act`, `cause` |
 /// | `statewise_updated_total` | `act` |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_everything_revoked_total`, `statewise_keys_retired_total`, on each node that learns it | |
@@ -83,9 +83,8 @@ pub struct MetricsObserver(());
 
 /// Counters without labels, and their help texts.
 #[rustfmt::skip]
-const PLAIN: [(&str, &str); 15] = [
+const PLAIN: [(&str, &str); 14] = [
     ("statewise_issued_total", "Logins."),
-    ("statewise_evicted_total", "Logins that the limit ended in favor of another one."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
@@ -103,9 +102,10 @@ const PLAIN: [(&str, &str); 15] = [
 
 /// Counters with labels, and their help texts.
 #[rustfmt::skip]
-const LABELLED: [(&str, &str); 9] = [
+const LABELLED: [(&str, &str); 10] = [
     ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
+    ("statewise_ended_total", "Logins that ended without a logout: replaced, evicted and others."),
     ("statewise_rejected_total", "Rejected credentials."),
     ("statewise_refused_total", "Calls that a rule of the service forbade."),
     ("statewise_denied_total", "Requests that the web layer denied."),
@@ -169,6 +169,19 @@ fn begin_counters() {
     for act in revoked.map(Act::name) {
         begin(counter!("statewise_revoked_total", "act" => act));
     }
+    let ended = [
+        (Act::Issue, EndCause::Replaced),
+        (Act::Issue, EndCause::Evicted),
+        (Act::Refresh, EndCause::Evicted),
+        (Act::Refresh, EndCause::Upgraded),
+        (Act::Refresh, EndCause::UserGone),
+        (Act::Update, EndCause::UserGone),
+        (Act::IssueTicket, EndCause::Evicted),
+    ];
+    for (act, cause) in ended {
+        let (act, cause) = (act.name(), cause.name());
+        begin(counter!("statewise_ended_total", "act" => act, "cause" => cause));
+    }
     for act in CREDENTIAL_ACTS.into_iter().chain([Act::RevokeOthers]) {
         begin(counter!("statewise_thefts_total", "act" => act.name()));
     }
@@ -228,11 +241,10 @@ impl Default for MetricsObserver {
 impl Observer for MetricsObserver {
     fn observe(&self, event: &Event<'_>) {
         let counter = match *event {
-            Event::Issued { evicted, .. } => {
-                if !evicted.is_empty() {
-                    counter!("statewise_evicted_total").increment(evicted.len() as u64);
-                }
-                counter!("statewise_issued_total")
+            Event::Issued { .. } => counter!("statewise_issued_total"),
+            Event::Ended { act, cause, .. } => {
+                let (act, cause) = (act.name(), cause.name());
+                counter!("statewise_ended_total", "act" => act, "cause" => cause)
             }
             Event::Verified { .. } => counter!("statewise_verified_total"),
             Event::Rotated { .. } => counter!("statewise_rotated_total"),

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use ::tracing::{debug, error, info, trace, warn};
 
-use crate::base::public_id::PublicId;
 use crate::error::{Error, Rejection};
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
@@ -32,7 +31,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
 /// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
-/// | issued | info | `subject`, `login`, `device`, `evicted` |
+/// | issued | info | `subject`, `login`, `device` |
+/// | ended | info | `act`, `subject`, `login`, `device`, `cause`, `by`, `effective` |
 /// | orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
 /// | revoked, or revoked nothing if there was no such login | info | `act`, `subject`, `login`, `device`, `effective` |
@@ -55,8 +55,10 @@ use crate::observer::throttle::{Line, Throttle};
 /// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
 /// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
 /// `device`, `method`, `path`, `origin` and `host`: they are strings, which a subscriber quotes. `path` has
-/// no query. `evicted` has the public ids of the logins that the limit ended in favor of the new one: it is
-/// missing if there are none. `required` names the roles of which the caller has none, and `tried` the user of a failed
+/// no query. *Ended* is one line for each login that ended without a logout: `login` is the ended one, `cause` is
+/// `replaced`, `evicted`, `upgraded` or `user_gone`, and `by` the public id of the login in favor of which it
+/// ended. `by` is missing if that one failed: the next line of the call says why. A ticket that
+/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, and `tried` the user of a failed
 /// login, if the application has [noted](crate::web::SignIn::failed) it.
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
@@ -153,9 +155,18 @@ impl TracingObserver {
     fn observe_at(&self, event: &Event<'_>, now: impl Fn() -> Instant) {
         let line = |message, detail| self.throttle.line(message, detail, now());
         match *event {
-            Event::Issued { login, evicted } => {
-                let evicted = (!evicted.is_empty()).then_some(evicted);
-                of_login!(info, login, evicted = evicted.map(ids), "issued");
+            Event::Issued { login } => of_login!(info, login, "issued"),
+            Event::Ended {
+                act,
+                login,
+                cause,
+                by,
+                effective,
+            } => {
+                let by = by.map(|by| tracing::field::display(by.id()));
+                let effective = effective.map(tracing::field::debug);
+                let (act, cause) = (act.name(), cause.name());
+                of_login!(info, login, act, cause, by, effective, "ended");
             }
             Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
             Event::Rotated { login } => trace!(target: TARGET, login = %login.id(), "rotated"),
@@ -367,11 +378,6 @@ fn is_attack(cause: Rejection) -> bool {
 /// Returns texts as one value. Called only if a subscriber wants the event.
 fn list<'a>(texts: impl Iterator<Item = &'a str>) -> tracing::field::DebugValue<Vec<&'a str>> {
     tracing::field::debug(texts.collect())
-}
-
-/// Returns ids as one value, as [`list`] does.
-fn ids(ids: &[PublicId]) -> tracing::field::DebugValue<Vec<String>> {
-    tracing::field::debug(ids.iter().map(PublicId::to_string).collect())
 }
 
 /// Returns an error and all of its causes.

@@ -1,10 +1,12 @@
 //! The authenticator of sessions.
 
 use std::fmt;
+use std::mem;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
@@ -16,7 +18,7 @@ use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Issued, Outcome, Revocation, ended_by};
 use crate::login::logout::Logout;
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
@@ -317,7 +319,7 @@ where
     }
 
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
-        let old = login.replaces.take();
+        let old = mem::take(&mut login.replaces);
         let is_stepped = login.step.is_some();
         let began = self
             .logins
@@ -329,14 +331,16 @@ where
             .await?;
         let mut new = self.logins.prepare(&login, began, None)?;
         // Only now, so that the old login survives a new one that can never be stored.
-        if let Some(old) = old {
-            replaced(self.revoke(&old).await)?;
-        }
-        let (credential, evicted) = self.logins.insert(&mut new).await?;
+        let replaced = end_replaced(self, &old).await?;
+        let (credential, evicted) = match self.logins.insert(&mut new).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(error.with_ended(ended_by(&replaced))),
+        };
         let mut identity = new.row.identity(login.data, self.logins.changes.id);
         identity.is_stepped = is_stepped;
         let issued = Issued::new(credential, identity, Outcome::New);
-        Ok(issued.with_evicted(evicted.iter().map(Handle::public_id)))
+        let issued = issued.with_evicted(evicted.iter().map(Handle::public_id));
+        Ok(issued.with_replaced(replaced))
     }
 
     #[inline]

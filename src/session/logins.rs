@@ -14,7 +14,7 @@ use crate::base::join::join;
 use crate::base::public_id::PublicId;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
-use crate::error::{Error, Refusal, Rejection, Result};
+use crate::error::{EndCause, EndedLogin, Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::begun::{Beginning, IssuerId};
 use crate::login::data::{self, DataReader};
@@ -269,9 +269,21 @@ impl<S: SessionStore> Logins<S> {
         if let Err(error) = checked {
             // If the row stays, no client has its credential.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
-            return Err(error);
+            return Err(error.with_ended(self.ended_by_limit(row.subject(), &evicted)));
         }
         Ok((new.credential.encode(), evicted))
+    }
+
+    /// Returns the logins that the limit evicted, for the error of the login that they made way for.
+    pub(crate) fn ended_by_limit<'h>(
+        &self,
+        indexed: &str,
+        evicted: &'h [Handle],
+    ) -> impl Iterator<Item = EndedLogin> + use<'h, S> {
+        let subject: Box<str> = self.namespace.subject(indexed).into();
+        evicted
+            .iter()
+            .map(move |handle| EndedLogin::new(&subject, handle.public_id(), EndCause::Evicted))
     }
 
     /// Stores a row. Returns the evicted logins; `None` if the handle is taken.

@@ -12,12 +12,13 @@ use crate::base::base64url::encode_16;
 use crate::base::secret::constant_time_eq;
 use crate::base::sha256;
 use crate::entropy;
-use crate::error::{Rejection, Result};
+use crate::error::{EndCause, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Begun, IssuerId};
 use crate::login::data::DataReader;
 use crate::login::edit::EditFn;
+use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::Credential;
 use crate::login::login_ref::LoginRef;
@@ -96,16 +97,29 @@ where
     pub async fn issue(&self, subject: &str, payload: P) -> Result<Ticket> {
         let begun = Instant::now();
         let answer = self.store_new(subject, payload).await;
-        self.report(Act::IssueTicket, begun, &answer, |ticket| {
+        for evicted in answer.iter().flat_map(|(_, evicted)| evicted) {
+            self.observer.observe(&Event::Ended {
+                act: Act::IssueTicket,
+                login: LoginRef::of(subject, evicted.public_id()),
+                cause: EndCause::Evicted,
+                by: answer
+                    .as_ref()
+                    .ok()
+                    .map(|(new, _)| LoginRef::of(subject, new.id)),
+                effective: None,
+            });
+        }
+        self.report(Act::IssueTicket, begun, &answer, |(ticket, _)| {
             Event::TicketIssued {
                 purpose: &self.purpose,
                 ticket: LoginRef::of(subject, ticket.id),
             }
         });
-        answer
+        Ok(answer?.0)
     }
 
-    async fn store_new(&self, subject: &str, payload: P) -> Result<Ticket> {
+    /// Stores a new ticket. Returns it, and the tickets that the limit evicted.
+    async fn store_new(&self, subject: &str, payload: P) -> Result<(Ticket, Vec<Handle>)> {
         let login = Login::new(subject).data(payload);
         let mut browser_secret = None;
         if self.is_bound {
@@ -117,12 +131,13 @@ where
             .as_ref()
             .map(|secret| hash_of(secret.reveal()));
         let mut new = self.rows.prepare(&login, self.rows.begin().await?, hash)?;
-        let (credential, _) = self.rows.insert(&mut new).await?;
-        Ok(Ticket {
+        let (credential, evicted) = self.rows.insert(&mut new).await?;
+        let ticket = Ticket {
             id: new.row.public_id(),
             credential,
             browser_secret,
-        })
+        };
+        Ok((ticket, evicted))
     }
 
     /// Updates the payload of a ticket, which stays valid, and returns it as it is now. Use it to count

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::revoke_all::AlsoEnds;
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::base64url::Scratch;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::error::{Error, Refusal, Rejection, Result};
+use crate::error::{EndCause, Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Beginning, Begun, IssuerId};
@@ -22,7 +24,7 @@ use crate::login::edit::{Changes, Edit, EditFn};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, MAX_FIELD_BYTES, check_size, fields_of};
-use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::logout::Logout;
 use crate::login::purpose::Purpose;
 use crate::login::recent_changes::RecentChanges;
@@ -1044,8 +1046,9 @@ where
             }
         })?;
         let Some(fresh) = reload.read(&caller).await? else {
-            let _ = self.end(token).await?;
-            return Err(Rejection::Revoked.into());
+            let ended = self.end(token).await?;
+            let error = Error::from(Rejection::Revoked);
+            return Err(error.with_ended(ended.ended(EndCause::UserGone)));
         };
         let (mut fresh, is_update) = (Some(fresh), update.is_some());
         let edit = &mut |login: &mut Edit<D>| {
@@ -1214,7 +1217,7 @@ where
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
-        let old = login.replaces.take();
+        let old = mem::take(&mut login.replaces);
         // Stamped first, so that every revocation from here on applies to this login too.
         let began = match &login.begun {
             Some(begun) => Some(begun.at(self.changes.id, self.now()?)?),
@@ -1235,10 +1238,7 @@ where
             self.check_since(began, subject).await?;
         }
         // The replaced login ends only if the new one was issued.
-        if let Some(old) = old {
-            replaced(self.end(&old).await)?;
-        }
-        Ok(issued)
+        Ok(issued.with_replaced(end_replaced(self, &old).await?))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {

@@ -11,7 +11,7 @@ use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::Edit;
-use crate::login::issued::{Credential, Issued, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Revocation};
 use crate::login::place::Place;
 use crate::observer::event::Act;
 use crate::web::auth::Auth;
@@ -805,15 +805,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     async fn try_replace_carried(&self, mut login: Login<D>) -> Result<Issued<D>, Denial> {
-        let auth = self.authenticator();
         for credential in self.revocable()? {
-            if login.replaces.is_none() {
-                login = login.replaces(credential);
-            } else {
-                replaced(auth.revoke(&credential).await)?;
-            }
+            login = login.replaces(credential);
         }
-        Ok(auth.issue(login).await?)
+        Ok(self.authenticator().issue(login).await?)
     }
 
     /// Returns every possible credential of the request, and that of its login if there is one.

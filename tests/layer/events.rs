@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use statewise::observer::{Denied, Event, Observer};
 use statewise::testkit::ManualClock;
 use statewise::web::{Require, Transport};
-use statewise::{Authenticator as _, Login};
+use statewise::{Authenticator as _, Login, Observed};
 
-use crate::site::{Browser, guarded, layer, seconds, sessions, store, tokens, transport};
+use crate::hybrids::two_cookies;
+use crate::site::{Browser, guarded, hybrid, layer, seconds, sessions, store, tokens, transport};
 
 /// Writes each event down in a few words.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,13 @@ impl Observer for Notes {
                 }
             }
             Event::Misused { error, .. } => format!("{error}"),
+            Event::Issued { login } => format!("issued {}", login.id()),
+            Event::Ended {
+                login, cause, by, ..
+            } => {
+                let by = by.map(|by| by.id());
+                format!("{cause:?} {} by {}", login.id(), by.unwrap())
+            }
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap().push(note);
@@ -136,10 +144,30 @@ fn a_wrong_data_type_and_a_missing_cookie_are_reported() {
 #[test]
 fn the_observer_of_the_authenticator_gets_the_denials_too() {
     let (clock, notes) = (ManualClock::default(), Notes::default());
-    let auth = statewise::Observed::new(sessions(&store(), &clock), Arc::new(notes.clone()));
+    let auth = Observed::new(sessions(&store(), &clock), Arc::new(notes.clone()));
     let mut browser = Browser::of(&layer(Arc::new(auth), transport()));
     browser.post("/wrong-password", &[]);
     assert_eq!(notes.take(), ["failed_login - POST /wrong-password"]);
+}
+
+/// A browser that logs in again: its former login ends, which is no logout. Both cookies name it.
+#[test]
+fn the_login_that_a_browser_had_is_reported_once() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = Observed::new(hybrid(&store(), &clock), Arc::new(notes.clone()));
+    let mut browser = Browser::of(&layer(Arc::new(auth), two_cookies()));
+    let mut log_in = |user| {
+        browser.post("/auth/login", &[("x-user", user)]);
+        notes.take()
+    };
+    let mut before = log_in("alice")[0].clone();
+    for user in ["alice", "bob"] {
+        let noted = log_in(user);
+        let ids = [&before, &noted[1]].map(|issued| issued.trim_start_matches("issued "));
+        let ended = format!("Replaced {} by {}", ids[0], ids[1]);
+        assert_eq!(noted, [ended, format!("issued {}", ids[1])]);
+        before = noted[1].clone();
+    }
 }
 
 /// A login over plain HTTP answers 200, the browser drops the cookie, and nothing else says why.

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod ends;
 mod incidents;
 mod keys;
 #[cfg(feature = "metrics")]

@@ -162,6 +162,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_duration_seconds act=verify outcome=ok 4",
             "statewise_duration_seconds act=verify outcome=rejected 5",
             "statewise_duration_seconds act=verify outcome=unavailable 3",
+            "statewise_ended_total act=issue cause=replaced 2",
             "statewise_everything_revoked_total 1",
             "statewise_issued_total 4",
             "statewise_keys_retired_total 1",
@@ -201,10 +202,16 @@ fn evicted_logins_are_counted() {
     let recorded = Recorded::default();
     metrics::with_local_recorder(&recorded, || {
         let observer = MetricsObserver::new();
-        assert_eq!(recorded.get("statewise_evicted_total"), Some(0.0));
+        assert_eq!(
+            recorded.get("statewise_ended_total act=issue cause=evicted"),
+            Some(0.0)
+        );
         evict(observer);
     });
-    assert_eq!(recorded.get("statewise_evicted_total"), Some(1.0));
+    assert_eq!(
+        recorded.get("statewise_ended_total act=issue cause=evicted"),
+        Some(1.0)
+    );
     assert_eq!(recorded.get("statewise_issued_total"), Some(2.0));
 }
 

@@ -42,10 +42,22 @@ impl Observer for Notes {
     fn observe(&self, event: &Event<'_>) {
         *self.printed.lock().unwrap() += &format!("{event:?}\n{event:#?}\n");
         let told = match event {
-            Event::Issued { login, evicted } => {
-                let issued = format!("issued {} {}", login.subject(), login.id());
-                let ids = evicted.iter().map(|id| format!(" evicts {id}"));
-                ids.fold(issued, |told, id| told + &id)
+            Event::Issued { login } => format!("issued {} {}", login.subject(), login.id()),
+            Event::Ended {
+                act,
+                login,
+                cause,
+                by,
+                effective,
+            } => {
+                let (subject, id) = (login.subject(), login.id());
+                let by = by.map(|by| format!(" by {}", by.id())).unwrap_or_default();
+                let effective = effective.map(|effective| format!(" {effective:?}"));
+                let effective = effective.unwrap_or_default();
+                format!("{act:?} ended {cause:?} {subject} {id}{by}{effective}")
+            }
+            Event::TicketIssued { ticket, .. } => {
+                format!("ticket issued {} {}", ticket.subject(), ticket.id())
             }
             Event::Verified { login } => format!("verified {} {}", login.subject(), login.id()),
             Event::Rotated { login } => format!("rotated {} {}", login.subject(), login.id()),

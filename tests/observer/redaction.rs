@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
-use statewise::observer::{Act, Denied, Event, Observer};
+use statewise::observer::{Act, Denied, EndCause, Event, Observer};
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
@@ -129,6 +129,16 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let error = &Error::unavailable("full");
         observer.observe(&Event::LogFailed { calls: 2, error });
         observer.observe(&Event::LogLost);
+        let effective = Some(effective);
+        for (by, effective) in [(Some((&caller).into()), effective), (None, None)] {
+            observer.observe(&Event::Ended {
+                act: Act::Issue,
+                login: (&caller).into(),
+                cause: EndCause::Replaced,
+                by,
+                effective,
+            });
+        }
         let fourth = auth.issue(login()).await.unwrap();
         let _ = auth.revoke(secret(&fourth)).await.unwrap();
         let _ = auth.revoke(secret(&second)).await.unwrap();
@@ -226,6 +236,7 @@ fn events_show_no_secret() {
         "failed",
         "retired",
         "revoked everything",
+        "Issue ended Replaced",
     ] {
         assert!(
             told.iter().any(|told| told.contains(kind)),

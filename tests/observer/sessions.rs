@@ -69,7 +69,7 @@ fn each_call_reports_its_result() {
     });
 }
 
-/// A login that disappears without a logout is in the event of the one that evicted it.
+/// A login that disappears without a logout has an event, which names the one that evicted it.
 #[test]
 fn a_login_that_the_limit_evicts_is_reported() {
     for limit in [Limit::EvictOldest(2), Limit::EvictLeastRecentlyUsed(2)] {
@@ -85,7 +85,8 @@ fn a_login_that_the_limit_evicts_is_reported() {
                 } else {
                     let evicted = ids[count - 2];
                     assert_eq!(issued.evicted(), [evicted]);
-                    notes.expect(&format!("issued alice {id} evicts {evicted}"));
+                    let ended = format!("Issue ended Evicted alice {evicted} by {id}");
+                    assert_eq!(notes.take(), [ended, format!("issued alice {id}")]);
                 }
                 ids.push(id);
                 clock.advance(Duration::from_secs(1));

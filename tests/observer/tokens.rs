@@ -124,7 +124,8 @@ fn the_hybrid_reports_evicted_logins() {
         let second = auth.issue(Login::new("alice")).await.unwrap();
         let [evicted, id] = [&first, &second].map(|issued| issued.identity().id());
         assert_eq!(second.evicted(), [evicted]);
-        notes.expect(&format!("issued alice {id} evicts {evicted}"));
+        let ended = format!("Issue ended Evicted alice {evicted} by {id}");
+        assert_eq!(notes.take(), [ended, format!("issued alice {id}")]);
     });
 }
 

@@ -121,6 +121,14 @@ fn events_by_level_with_fields_by_name() {
         "WARN key retired kid=\"FT-zxqrzbyc\" effective=Immediate".to_owned(),
         format!("WARN revocation log took no entry calls=2 error=\"{could_not}: full\""),
         "WARN revocation log began anew: its data were lost".to_owned(),
+        format!(
+            "INFO ended {} act=\"issue\" cause=\"replaced\" by={another} effective=Immediate",
+            alice(another)
+        ),
+        format!(
+            "INFO ended {} act=\"issue\" cause=\"replaced\"",
+            alice(another)
+        ),
         format!("INFO issued {}", alice(ended)),
         format!(
             "INFO revoked {} act=\"revoke\" effective=Immediate",
@@ -182,13 +190,16 @@ fn an_outage_is_one_line_per_call_and_cause() {
 }
 
 #[test]
-fn an_evicted_login_is_in_the_line_of_the_new_one() {
+fn an_evicted_login_is_a_line_that_names_the_new_one() {
     let captured = Captured::default();
     let ids = tracing::subscriber::with_default(captured.clone(), || evict(TracingObserver::new()));
     let lines = captured.0.lock().unwrap();
     let line = |login| format!("INFO issued subject=\"alice\" login={login}");
-    let after = format!(" evicted=[\"{}\"]", ids[0]);
-    assert_eq!(*lines, [line(ids[0]), line(ids[1]) + &after]);
+    let ended = format!(
+        "INFO ended subject=\"alice\" login={} act=\"issue\" cause=\"evicted\" by={}",
+        ids[0], ids[1]
+    );
+    assert_eq!(*lines, [line(ids[0]), ended, line(ids[1])]);
 }
 
 #[test]

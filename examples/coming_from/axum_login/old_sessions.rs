@@ -108,7 +108,7 @@ impl<S: SessionStore> Authenticator for OldSessions<S> {
 
     async fn issue(&self, login: Login<Profile>) -> Result<Issued<Profile>> {
         let parts = login.into_parts();
-        if let Some(carried) = parts.replaces {
+        for carried in parts.replaces {
             let _ = self.revoke(&carried).await?;
         }
         let user = parts

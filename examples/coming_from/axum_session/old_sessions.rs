@@ -164,7 +164,7 @@ impl<P: DatabasePool + Send + Sync + 'static> Authenticator for OldSessions<P> {
 
     async fn issue(&self, login: Login<Profile>) -> Result<Issued<Profile>> {
         let login = login.into_parts();
-        if let Some(carried) = login.replaces {
+        for carried in login.replaces {
             let _ = self.revoke(&carried).await?;
         }
         let user: i64 = login.subject.parse().map_err(|_| Rejection::Unknown)?;

@@ -165,7 +165,7 @@ impl Authenticator for OldSessions {
 
     async fn issue(&self, login: Login<Profile>) -> Result<Issued<Profile>> {
         let login = login.into_parts();
-        if let Some(carried) = login.replaces {
+        for carried in login.replaces {
             let _ = self.revoke(&carried).await?;
         }
         let mut row = Self::row(&login.subject, &login.data);

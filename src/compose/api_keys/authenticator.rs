@@ -14,7 +14,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
-use crate::login::issued::{Credential, Issued, Outcome, Revocation};
+use crate::login::issued::{Credential, Issued, Revocation};
 use crate::login::logout::Logout;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::listed::{Session, SessionPage};
@@ -188,11 +188,11 @@ where
     }
 
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
-        login.replaces = None;
+        login.replaces = Vec::new();
         login.is_remembered = false;
         let made = self.rows.issue(login).await?;
         let key = self.text.write(made.credential().reveal());
-        Ok(Issued::new(key, made.into_identity(), Outcome::New))
+        Ok(made.with_credential(key))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
@@ -228,9 +228,7 @@ where
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
         let updated = self.rows.update(self.read(credential)?, edit).await?;
-        let outcome = updated.outcome();
-        let credential = Credential::new(credential.to_owned());
-        Ok(Issued::new(credential, updated.into_identity(), outcome))
+        Ok(updated.with_credential(Credential::new(credential.to_owned())))
     }
 
     /// Updates every key of `subject`. A key loses the scopes that `edit` leaves out, and gets none

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
 use crate::error::{Rejection, Result};
 use crate::login::Login;
@@ -9,7 +10,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, replaced};
+use crate::login::issued::Issued;
 use crate::login::logout::Logout;
 use crate::login::place::Place;
 use crate::observer::Observer;
@@ -74,32 +75,31 @@ where
     }
 }
 
-/// Issues a login of one strategy. Ends the login of the other strategy that it replaces.
+/// Issues a login of one strategy. Ends the logins of the other strategy that it replaces.
 async fn issue<One: Authenticator>(
     one: &One,
     other: &impl Authenticator<Data = One::Data>,
     mut login: Login<One::Data>,
 ) -> Result<Issued<One::Data>> {
     let is_of_other = |credential: &mut String| other.is_well_formed(credential);
-    let old = login.replaces.take_if(is_of_other);
+    let old: Vec<_> = login.replaces.extract_if(.., is_of_other).collect();
     let issued = one.issue(login).await?;
-    match old {
-        Some(old) => finish_replacement(one, issued, other.revoke(&old).await).await,
-        None => Ok(issued),
-    }
+    finish_replacement(one, issued, end_replaced(other, &old).await).await
 }
 
-/// Returns a new login. If the login that it replaces could not be ended, ends the new one instead.
+/// Returns a new login. If the logins that it replaces could not be ended, ends the new one instead.
 pub(in crate::compose) async fn finish_replacement<A: Authenticator>(
     auth: &A,
     issued: Issued<A::Data>,
-    revoked: Result<Logout>,
+    replaced: Result<Option<Logout>>,
 ) -> Result<Issued<A::Data>> {
-    if let Err(error) = replaced(revoked) {
-        let _ = auth.revoke(issued.refreshable().reveal()).await;
-        return Err(error);
+    match replaced {
+        Ok(replaced) => Ok(issued.with_replaced(replaced)),
+        Err(error) => {
+            let _ = auth.revoke(issued.refreshable().reveal()).await;
+            Err(error.with_ended(issued.all_ended()))
+        }
     }
-    Ok(issued)
 }
 
 impl<A, B> Authenticator for Either<A, B>

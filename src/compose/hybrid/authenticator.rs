@@ -1,29 +1,31 @@
 //! The authenticator of access tokens with a refresh credential.
 
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
-use crate::error::{Error, Refusal, Rejection, Result};
+use crate::error::{EndCause, EndedLogin, Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Beginning, Begun, IssuerId};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation, ended_by};
 use crate::login::logout::Logout;
 use crate::login::step_up::StepUp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::listed::{Session, SessionPage};
-use crate::session::logins::{DraftFn, Edited, Ended, Logins, ROWS_PER_PAGE};
+use crate::session::logins::{DraftFn, Edited, Ended, Logins, NewLogin, ROWS_PER_PAGE};
 use crate::session::namespace::Namespace;
 use crate::store::answer::Removed;
 use crate::store::ask::{Scope, Update};
@@ -278,6 +280,28 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         let removed = self.store().remove(handle, subject, now).await?;
         let effective = self.append_end_of(handle, subject).await;
         Ok(Removed::with_effect(removed.count, effective))
+    }
+
+    /// Stores a new login. Returns its refresh credential, and the logins that the limit evicted.
+    async fn insert(&self, new: &mut NewLogin) -> Result<(Credential, Vec<Handle>)> {
+        let now = new.now;
+        let (refresh, evicted) = match self.logins.insert(new).await {
+            Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
+                // After an end of all logins in the log, their rows still count for the limit.
+                let has_ended = |row: &Record| self.has_ended(row, now);
+                if !remove_ended(self.store(), new.row.subject(), now, has_ended).await? {
+                    return Err(error);
+                }
+                self.logins.insert(new).await?
+            }
+            inserted => inserted?,
+        };
+        if !evicted.is_empty() {
+            let ended: Vec<_> = evicted.iter().copied().map(Fact::Login).collect();
+            // If this fails, their access tokens stay valid until they expire.
+            let _ = self.append(&ended).await;
+        }
+        Ok((refresh, evicted))
     }
 
     /// Ends all logins of `subject`.
@@ -564,7 +588,8 @@ where
         for _ in 0..MAX_RELOADS {
             let Some(fresh) = reload.read(&self.identity_of(&row)?).await? else {
                 let _ = self.end(row.handle(), row.subject(), now).await?;
-                return Err(Rejection::Revoked.into());
+                let ended = EndedLogin::new(row.subject(), row.public_id(), EndCause::UserGone);
+                return Err(Error::from(Rejection::Revoked).with_ended([ended]));
             };
             let (data, version) = (self.logins.encode(&fresh.data)?, row.version());
             let mut draft = |row: &Record| {
@@ -665,7 +690,7 @@ where
         self.logins.check_continued(&login, verifier).await?;
         self.tokens
             .check_continued(login.continued(), login.subject())?;
-        let old = login.replaces.take();
+        let old = mem::take(&mut login.replaces);
         let mut new = self.logins.prepare(&login, began, None)?;
         let now = new.now;
         let mut identity = new.row.identity(login.data, verifier);
@@ -673,45 +698,35 @@ where
         // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
         let mut token = self.tokens.mint(&mut identity, data, now, None).await?;
-        if let Some(old) = old {
-            replaced(self.revoke(&old).await)?;
-        }
-        let (refresh, evicted) = match self.logins.insert(&mut new).await {
-            Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
-                // After an end of all logins in the log, their rows still count for the limit.
-                let has_ended = |row: &Record| self.has_ended(row, now);
-                if !remove_ended(self.store(), new.row.subject(), now, has_ended).await? {
-                    return Err(error);
+        let replaced = end_replaced(self, &old).await?;
+        let ended = |error: Error| error.with_ended(ended_by(&replaced));
+        let (refresh, evicted) = self.insert(&mut new).await.map_err(ended)?;
+        let finished = async {
+            if identity.handle != new.row.handle() {
+                identity.handle = new.row.handle();
+                let data = new.row.fields.data();
+                token = self.tokens.mint(&mut identity, data, now, None).await?;
+            }
+            match (self.tokens.revocations(), began.stamp) {
+                (Some(view), Some(stamp)) => {
+                    // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
+                    // removes rows again: either its second removal finds this row, or this check finds
+                    // its entry.
+                    let oldest = new.row.stamp().unwrap_or(stamp);
+                    view.check_new(oldest, stamp, new.row.subject()).await
                 }
-                self.logins.insert(&mut new).await?
+                _ => Ok(()),
             }
-            inserted => inserted?,
         };
-        if !evicted.is_empty() {
-            let ended: Vec<_> = evicted.iter().copied().map(Fact::Login).collect();
-            // If this fails, their access tokens stay valid until they expire.
-            let _ = self.append(&ended).await;
-        }
-        if identity.handle != new.row.handle() {
-            identity.handle = new.row.handle();
-            let data = new.row.fields.data();
-            token = self.tokens.mint(&mut identity, data, now, None).await?;
-        }
-        if let (Some(view), Some(stamp)) = (self.tokens.revocations(), began.stamp) {
-            // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
-            // removes rows again: either its second removal finds this row, or this check finds its
-            // entry.
-            let oldest = new.row.stamp().unwrap_or(stamp);
-            let checked = view.check_new(oldest, stamp, identity.subject());
-            if let Err(error) = checked.await {
-                // If the row stays, no client has its credential.
-                let (handle, subject) = (identity.handle, identity.subject());
-                let _ = self.store().remove(handle, subject, now).await;
-                return Err(error);
-            }
+        if let Err(error) = finished.await {
+            // If the row stays, no client has its credential.
+            let (handle, subject) = (new.row.handle(), new.row.subject());
+            let _ = self.store().remove(handle, subject, now).await;
+            return Err(ended(error).with_ended(self.logins.ended_by_limit(subject, &evicted)));
         }
         let issued = Issued::new(token, identity, Outcome::New)
-            .with_evicted(evicted.iter().map(Handle::public_id));
+            .with_evicted(evicted.iter().map(Handle::public_id))
+            .with_replaced(replaced);
         Ok(issued.with_refresh_credential(refresh))
     }
 

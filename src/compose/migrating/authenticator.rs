@@ -20,7 +20,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
-use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation, instead, replaced};
 use crate::login::logout::Logout;
 use crate::observer::Observer;
 use crate::upkeep::{Chore, Upkeep};
@@ -243,6 +243,8 @@ where
             Some(old) => old.into_identity(),
             None => self.old_strategy().verify_with(presented).await?,
         };
+        let overlap = Duration::from_secs(self.overlap_secs);
+        let old = Logout::new(Revocation::Within(overlap)).with_login(&caller);
         let mut login = caller.into_login();
         login.place = presented.place();
         let new = match begun {
@@ -253,7 +255,7 @@ where
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if is_refreshed && !error.is_misuse() => {
-                return self.old_strategy().refresh_with(presented).await;
+                return instead(&error, self.old_strategy().refresh_with(presented).await);
             }
             new => new?,
         };
@@ -271,10 +273,10 @@ where
         self.upgrades.insert(key, upgrade.clone());
         if let Err(error) = self.check_old_login(&upgrade).await {
             self.discard(&key, &upgrade).await;
-            return Err(error);
+            return Err(error.with_ended(new.all_ended()));
         }
         self.upgraded.fetch_add(1, Ordering::Relaxed);
-        Ok(new.with_outcome(Outcome::Rotated))
+        Ok(new.with_outcome(Outcome::Rotated).with_upgraded(old))
     }
 
     /// Verifies that the old login has not ended. No new login is returned without this check.
@@ -401,14 +403,12 @@ where
     async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
         let inner = &*self.inner;
         let replaces = login.replaces.clone();
-        let issued = inner.either.issue(login).await?;
-        match replaces {
-            Some(old) => {
-                let revoked = inner.revoke_counterpart(&old).await;
-                finish_replacement(inner.new_strategy(), issued, revoked).await
-            }
-            None => Ok(issued),
+        let mut issued = inner.either.issue(login).await?;
+        for old in &replaces {
+            let revoked = replaced(inner.revoke_counterpart(old).await);
+            issued = finish_replacement(inner.new_strategy(), issued, revoked).await?;
         }
+        Ok(issued)
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
