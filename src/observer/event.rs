@@ -35,7 +35,7 @@ pub enum Event<'a> {
         /// The cause.
         cause: EndCause,
         /// The login or ticket in favor of which it ended. `None` if the call failed: its event, which
-        /// follows, has the cause.
+        /// follows, says why.
         by: Option<LoginRef<'a>>,
         /// The time at which it takes effect, where it is known.
         effective: Option<Revocation>,

@@ -46,7 +46,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
 /// are few, and no client can add one.
 ///
-/// [`new`](Self::new) sets each counter to 0, with the labels that it can have: about 170 series.
+/// [`new`](Self::new) sets each counter to 0, with the labels that it can have: about 200 series.
 /// `increase` of Prometheus then sees the first theft too. The application's recorder must be installed
 /// before.
 ///
@@ -174,6 +174,7 @@ fn begin_counters() {
         (Act::Issue, EndCause::Evicted),
         (Act::Refresh, EndCause::Evicted),
         (Act::Refresh, EndCause::Upgraded),
+        (Act::Refresh, EndCause::Undone),
         (Act::Refresh, EndCause::UserGone),
         (Act::Update, EndCause::UserGone),
         (Act::IssueTicket, EndCause::Evicted),

@@ -14,7 +14,7 @@ use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
 use crate::compose::either::{Either, Strategy, finish_replacement};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
-use crate::error::{Error, Rejection, Result};
+use crate::error::{EndCause, Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
@@ -272,7 +272,8 @@ where
         };
         self.upgrades.insert(key, upgrade.clone());
         if let Err(error) = self.check_old_login(&upgrade).await {
-            self.discard(&key, &upgrade).await;
+            // It was not reported, so its end is not either.
+            let _ = self.discard(&key, &upgrade).await;
             return Err(error.with_ended(new.all_ended()));
         }
         self.upgraded.fetch_add(1, Ordering::Relaxed);
@@ -286,9 +287,10 @@ where
     }
 
     /// Ends the new login of an upgrade.
-    async fn discard(&self, key: &Key, upgrade: &Upgrade) {
-        let _ = self.new_strategy().revoke(upgrade.refreshable()).await;
+    async fn discard(&self, key: &Key, upgrade: &Upgrade) -> Option<Logout> {
+        let revoked = self.new_strategy().revoke(upgrade.refreshable()).await;
         self.upgrades.remove(key);
+        revoked.ok()
     }
 
     /// Returns the new login of a recent upgrade again.
@@ -297,7 +299,9 @@ where
         if let Err(error) = self.check_old_login(&upgrade).await {
             // The expiry of the old credential does not end the new login.
             if error.is_rejected() && error.rejection() != Some(Rejection::Expired) {
-                self.discard(&key, &upgrade).await;
+                let ended = self.discard(&key, &upgrade).await;
+                let ended = ended.iter().flat_map(|new| new.ended(EndCause::Undone));
+                return Err(error.with_ended(ended));
             }
             return Err(error);
         }
