@@ -376,6 +376,33 @@ fn acknowledged_writes_survive_a_kill() {
     });
 }
 
+/// A node that starts reads a long log in pages that block the server for a few milliseconds each, and misses no
+/// entry between two of them.
+#[test]
+fn a_long_log_is_read_in_short_scripts() {
+    let Some(server) = server() else {
+        return;
+    };
+    run(async {
+        let log = log(multiplexed(server).await, &prefix());
+        for name in 0..6 {
+            log.append(&[draft(name, 600); 500], NOW).await.unwrap();
+        }
+        let (mut positions, mut sizes, mut from) = (Vec::new(), Vec::new(), 1);
+        loop {
+            let page = log.read(from, 10_000, NOW).await.unwrap();
+            positions.extend(page.entries.iter().map(|entry| entry.position));
+            sizes.push(page.entries.len());
+            from += page.entries.len() as u64;
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(sizes, [1024, 1024, 952]);
+        assert!(positions.into_iter().eq(1..=3_000));
+    });
+}
+
 /// The fence detects a server that refuses writes. Reads are answered, and an append is not stored
 /// in part. Rejects a fence that only reads.
 #[test]

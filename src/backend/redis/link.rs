@@ -289,6 +289,39 @@ pub(crate) async fn all<T: Send>(
         .collect())
 }
 
+/// Runs two futures at the same time, and returns both results.
+pub(crate) async fn both<A, B>(
+    one: impl Future<Output = A> + Send,
+    other: impl Future<Output = B> + Send,
+) -> (A, B)
+where
+    A: Send,
+    B: Send,
+{
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|context| {
+        if first.is_none()
+            && let Poll::Ready(value) = one.as_mut().poll(context)
+        {
+            first = Some(value);
+        }
+        if second.is_none()
+            && let Poll::Ready(value) = other.as_mut().poll(context)
+        {
+            second = Some(value);
+        }
+        match (first.take(), second.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            (one, other) => {
+                (first, second) = (one, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
 async fn send_opened<C>(opener: &Opener<C>, command: &Cmd) -> RedisResult<Value>
 where
     C: ConnectionLike + Clone + Send + Sync,

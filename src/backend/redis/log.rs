@@ -37,14 +37,17 @@ static CHECK: Script = Script::new(concat!(
 ));
 
 /// Maximum number of entries per page. The server runs nothing else during a script.
-const MAX_PAGE_ENTRIES: usize = 4096;
+///
+/// Redis 7.0 took 3 us for each entry: 1.5 ms for 512, 2.7 ms for 1024, 5.4 ms for 2048, 11 ms for 4096 (best of
+/// 30 in random order, 2026-11-30). Only a node that starts, or was away for long, reads full pages.
+const MAX_PAGE_ENTRIES: usize = 1024;
 
 /// A revocation log in Redis, from [`Redis::revocations`](crate::store::Redis::revocations).
 ///
 /// # Cost
 ///
 /// An append, a head, a read and a fence are one script each, and one round trip. The server sends
-/// at most 4096 entries per read. The entries are a stream, and a hash beside it holds the numbers
+/// at most 1024 entries per read. The entries are a stream, and a hash beside it holds the numbers
 /// of the log. On a Cluster both keys are on one node, which takes all appends. Entries expire by
 /// the clock of the server.
 ///
