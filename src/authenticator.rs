@@ -1,13 +1,14 @@
 //! The contract of all strategies, and its type-erased twin.
 //!
 //! Most applications need only [`Authenticator`]. This page also has the types for those who
-//! implement an authenticator of their own: [`LoginParts`], [`Chore`] and [`BoxFuture`].
+//! implement an authenticator of their own: [`LoginParts`], [`Relatives`], [`Chore`] and [`BoxFuture`].
 
 pub(crate) mod end_replaced;
 pub(crate) mod revoke_all;
 
 pub use crate::base::boxed::BoxFuture;
 pub use crate::login::LoginParts;
+pub use crate::login::relatives::Relatives;
 pub use crate::upkeep::Chore;
 pub use revoke_all::RevokeAll;
 
@@ -274,6 +275,32 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
             "this strategy keeps no row of each login, so it cannot end all of them but one: call \
              `revoke_all`, and issue a new login for the caller",
         )))
+    }
+
+    /// Ends those logins of `subject` that are relatives of a login that has ended. You do not call it:
+    /// [`Migrating`](crate::migrating::Migrating) does at a logout, for a login that another node has
+    /// upgraded.
+    ///
+    /// Returns the ended logins, and when that takes effect. Returns `None` if this strategy cannot end a
+    /// login by its handle, or gives a login another handle than the upgrade asks for.
+    ///
+    /// Default: `None`. Then a logout on another node than the one that upgraded ends the old login after
+    /// the overlap, and says so.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: some logins may not have ended, and it is safe to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some logins may have ended: call again.
+    fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> impl Future<Output = Result<Option<Logout>>> + Send {
+        let _ = (subject, relatives);
+        std::future::ready(Ok(None))
     }
 
     /// Changes the roles, the device or the data of the login of a credential, or
@@ -617,6 +644,10 @@ macro_rules! most_authenticator_methods {
             async revoke_all_except revoke_all_except_dyn (kept: [&Identity<$data>]) -> [Affected]
         }
         $emit! { (Authenticator)
+            async revoke_relatives revoke_relatives_dyn (subject: [&str], relatives: [&Relatives])
+                -> [Option<Logout>]
+        }
+        $emit! { (Authenticator)
             async update update_dyn (credential: [&str], edit: [EditFn<'_, $data>])
                 -> [Issued<$data>]
         }
@@ -701,6 +732,7 @@ mod erased {
     use crate::login::identity::Identity;
     use crate::login::issued::Issued;
     use crate::login::logout::Logout;
+    use crate::login::relatives::Relatives;
     use crate::observer::Observer;
     use crate::upkeep::Upkeep;
 

@@ -5,5 +5,6 @@ pub mod either;
 pub mod hybrid;
 pub mod migrating;
 pub(crate) mod observed;
+mod pair;
 
 pub use observed::Observed;

@@ -14,6 +14,7 @@ pub(crate) mod place;
 pub(crate) mod preset;
 pub(crate) mod purpose;
 pub(crate) mod recent_changes;
+pub(crate) mod relatives;
 pub(crate) mod stamp;
 pub(crate) mod step_up;
 
@@ -54,6 +55,8 @@ pub struct Login<D = ()> {
     pub(crate) stamp: Option<Stamp>,
     pub(crate) begun: Option<Begun>,
     pub(crate) continues: Option<Continued>,
+    /// The login continues another one by an upgrade: its handle says so.
+    pub(crate) is_upgrade: bool,
     /// The step-up of the login that this one continues.
     pub(crate) step: Option<StepUp>,
 }
@@ -75,6 +78,7 @@ impl Login {
             stamp: None,
             begun: None,
             continues: None,
+            is_upgrade: false,
             step: None,
         }
     }
@@ -148,6 +152,7 @@ impl<D> Login<D> {
             stamp: self.stamp,
             begun: self.begun,
             continues: self.continues,
+            is_upgrade: self.is_upgrade,
             step: self.step,
         }
     }
@@ -225,6 +230,13 @@ impl<D> Login<D> {
     /// Returns stamp and handle of the login that this one continues.
     pub(crate) fn continued(&self) -> (Option<Stamp>, Option<Handle>) {
         (self.stamp, self.continues.map(|login| login.handle))
+    }
+
+    /// Returns the handle for the upgrade of this `number`, if the login is one.
+    pub(crate) fn upgraded(&self, number: [u8; 2]) -> Option<Handle> {
+        let old = self.continues.filter(|_| self.is_upgrade)?;
+        let old = Handle::of_subject(self.fields.subject_bytes(), *old.handle.as_bytes());
+        Some(old.with_remembered(self.is_remembered).upgraded(number))
     }
 
     /// Splits the login into its parts, for implementers of

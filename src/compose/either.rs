@@ -11,7 +11,8 @@
 //!
 //! One credential reaches one strategy only. The strategies are never tried one after the other:
 //! an outage of one does not affect the users of the other, and a logout never succeeds at the
-//! strategy that does not know the login.
+//! strategy that does not know the login. With [`any_place`](EitherBuilder::any_place), a logout also
+//! ends what a [`Migrating`](crate::migrating::Migrating) on another node has made of the login.
 //!
 //! # Places
 //!

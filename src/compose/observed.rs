@@ -19,6 +19,7 @@ use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
+use crate::login::relatives::Relatives;
 use crate::observer::event::{Act, Event};
 use crate::observer::{self, Observer};
 use crate::session::authenticator::SessionAuthenticator;
@@ -441,6 +442,14 @@ impl<A: Authenticator> Authenticator for Observed<A> {
             }
         });
         answer
+    }
+
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        self.inner.revoke_relatives(subject, relatives).await
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {

@@ -11,8 +11,10 @@ use crate::error::Result;
 ///
 /// The first twelve bits are the *partition*: twelve bits of the SHA-256 hash of the subject. All
 /// logins of a subject share it, so that a sharded store, a Redis Cluster and a partitioned table
-/// keep them together. The next bit is 1 for a [remembered](crate::Login::remember) login. The other
-/// 115 bits are random, and a handle is never used twice. A handle alone proves nothing. `Debug`
+/// keep them together. The next bit is 1 for a [remembered](crate::Login::remember) login. The third to
+/// the fifth byte are 0, unless [`Migrating`](crate::migrating::Migrating) has made the login of another
+/// one: then all other bytes are those of that one, so that each node finds one of them by the other. The
+/// remaining 91 bits are random, and a handle is never used twice. A handle alone proves nothing. `Debug`
 /// shows the [`PublicId`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle([u8; 16]);
@@ -20,7 +22,7 @@ pub struct Handle([u8; 16]);
 impl Handle {
     /// Draws a fresh handle for a login of `subject`.
     pub(crate) fn draw(subject: &[u8], entropy: &dyn Entropy) -> Result<Self> {
-        Ok(Self::of_subject(subject, entropy::draw(entropy)?))
+        Ok(Self::of_subject(subject, entropy::draw(entropy)?).with_tag(0, [0; 2]))
     }
 
     /// Creates a handle in the partition of `subject` from the given bytes, for a login that is not
@@ -60,6 +62,24 @@ impl Handle {
     #[must_use]
     pub const fn partition(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]]) >> 4
+    }
+
+    /// Returns the handle of the login that an upgrade makes of this one. The `number` tells apart the
+    /// upgrades that several nodes make.
+    pub(crate) const fn upgraded(self, number: [u8; 2]) -> Self {
+        self.with_tag(self.upgrades().saturating_add(1), number)
+    }
+
+    /// The number of upgrades that have led to this login.
+    pub(crate) const fn upgrades(&self) -> u8 {
+        self.0[2]
+    }
+
+    /// Returns the same handle after another number of upgrades.
+    pub(crate) const fn with_tag(mut self, upgrades: u8, number: [u8; 2]) -> Self {
+        // The last eight bytes are random: tables and filters use them as a hash.
+        [self.0[2], self.0[3], self.0[4]] = [upgrades, number[0], number[1]];
+        self
     }
 
     /// The id under which this login may be shown, listed and logged.

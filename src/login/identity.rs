@@ -315,6 +315,7 @@ impl<D> Identity<D> {
                 handle: self.handle,
                 verified_by: self.verified_by,
             }),
+            is_upgrade: false,
             step,
         }
     }

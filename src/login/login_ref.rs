@@ -47,6 +47,14 @@ impl<'a> LoginRef<'a> {
         self.subject
     }
 
+    /// The handle, if it is known.
+    pub(crate) const fn handle(&self) -> Option<Handle> {
+        match self.id {
+            Id::Handle(handle) => Some(handle),
+            Id::Public(_) => None,
+        }
+    }
+
     /// The device or client named at login; `None` if there is none, or it is unknown.
     #[must_use]
     pub fn device(&self) -> Option<&'a str> {

@@ -20,6 +20,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, ended_by};
 use crate::login::logout::Logout;
+use crate::login::relatives::Relatives;
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
 use crate::session::listed::{Session, SessionPage};
@@ -454,6 +455,20 @@ where
         let (logins, others) = (&self.logins, Scope::others(kept.handle));
         let removed = logins.remove_subject(kept.subject(), others, logins.now()?);
         Ok(removed.await?.into())
+    }
+
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        let (logins, now) = (&self.logins, self.logins.now()?);
+        let mut ended = Logout::new(Revocation::Immediate);
+        for row in logins.find_relatives(subject, relatives, now).await? {
+            let removed = logins.remove(row.handle(), subject, now).await?;
+            ended = ended.and(Logout::new(removed.effective).of(row.handle(), row.fields));
+        }
+        Ok(Some(ended))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

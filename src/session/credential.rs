@@ -112,13 +112,20 @@ impl SessionCredential {
         handle.copy_from_slice(&drawn[..16]);
         family.copy_from_slice(&drawn[16..28]);
         secret.copy_from_slice(&drawn[28..]);
+        let handle = Handle::of_subject(subject.as_bytes(), handle).with_tag(0, [0; 2]);
         Ok(Self {
             kind,
-            handle: Handle::of_subject(subject.as_bytes(), handle).with_remembered(is_remembered),
+            handle: handle.with_remembered(is_remembered),
             generation: 0,
             family: Secret(family),
             secret: Secret(secret),
         })
+    }
+
+    /// Returns the credential with another handle, for another login.
+    pub(crate) const fn with_handle(mut self, handle: Handle) -> Self {
+        self.handle = handle;
+        self
     }
 
     /// Checks if [`parse`](Self::parse) reads a text, without decoding it.

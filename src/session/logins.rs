@@ -23,6 +23,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::{Identity, check_size, fields_of};
 use crate::login::issued::{Credential, Outcome, Revocation};
 use crate::login::recent_changes::RecentChanges;
+use crate::login::relatives::Relatives;
 use crate::login::stamp::Stamp;
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::judge::{Verdict, judge, judge_latest};
@@ -212,8 +213,13 @@ impl<S: SessionStore> Logins<S> {
             fields = fields.with_browser(hash);
         }
         check_size(&fields, self.policy.max_fields)?;
-        let credential =
+        let mut credential =
             SessionCredential::draw(self.kind, &subject, login.is_remembered, &*self.entropy)?;
+        if login.is_upgrade
+            && let Some(handle) = login.upgraded(entropy::draw(&*self.entropy)?)
+        {
+            credential = credential.with_handle(handle);
+        }
         let history = History {
             stamp,
             ..History::default()
@@ -250,12 +256,21 @@ impl<S: SessionStore> Logins<S> {
         let mut stored = self.create(&new.row, now).await?;
         if stored.is_none() {
             // A handle is never drawn twice, unless the entropy source repeats itself.
-            let (subject, is_remembered) = (new.row.subject(), new.row.handle().is_remembered());
-            new.credential =
-                SessionCredential::draw(self.kind, subject, is_remembered, &*self.entropy)?;
-            new.row.handle = new.credential.handle();
-            new.row.current = new.credential.proof();
-            new.row.family = new.credential.family_proof();
+            let (subject, handle) = (new.row.subject(), new.row.handle());
+            let mut drawn = SessionCredential::draw(
+                self.kind,
+                subject,
+                handle.is_remembered(),
+                &*self.entropy,
+            )?;
+            if handle.upgrades() > 0 {
+                let number = entropy::draw(&*self.entropy)?;
+                drawn = drawn.with_handle(handle.with_tag(handle.upgrades(), number));
+            }
+            new.credential = drawn;
+            new.row.handle = drawn.handle();
+            new.row.current = drawn.proof();
+            new.row.family = drawn.family_proof();
             stored = self.create(&new.row, now).await?;
         }
         let Some(evicted) = stored else {
@@ -870,6 +885,25 @@ impl<S: SessionStore> Logins<S> {
     ) -> Result<Removed> {
         let subject = self.namespace.index(subject)?;
         self.store.remove(handle, &subject, now).await
+    }
+
+    /// Returns the relatives of a login of `subject`.
+    pub(crate) async fn find_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+        now: Timestamp,
+    ) -> Result<Vec<Record>> {
+        let mut found = Vec::new();
+        let mut page = (!relatives.is_empty()).then(|| Page::first(ROWS_PER_SEARCH));
+        let subject = self.namespace.index(subject)?;
+        while let Some(this) = page {
+            let listing = self.store.list(&subject, this, now).await?;
+            let rows = listing.records.into_iter();
+            found.extend(rows.filter(|row| relatives.contain(row.handle())));
+            page = listing.next.map(|next| Page::after(next, ROWS_PER_SEARCH));
+        }
+        Ok(found)
     }
 
     /// Ends the login of a credential. The policy is not asked: another node may have a looser one.

@@ -28,6 +28,7 @@ use crate::login::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::logout::Logout;
 use crate::login::purpose::Purpose;
 use crate::login::recent_changes::RecentChanges;
+use crate::login::relatives::Relatives;
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
 use crate::revocation::RevocationView;
@@ -956,8 +957,12 @@ where
         let fields = fields_of(&login, None)?;
         check_size(&fields, MAX_FIELD_BYTES)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
-        let handle = Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
-            .with_remembered(login.is_remembered);
+        let handle = match login.upgraded([0; 2]) {
+            // All upgrades of one login have one handle, by which they end together.
+            Some(handle) => handle,
+            None => Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
+                .with_remembered(login.is_remembered),
+        };
         let deadline = self.policy.deadline(handle, authenticated_at, now);
         let deadline = login.deadline.unwrap_or(deadline).min(deadline);
         if deadline <= now {
@@ -1290,6 +1295,26 @@ where
             Ok(Affected::new(None, effective))
         };
         self.also_ends.and(subject, revoke).await
+    }
+
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        let (handle, view) = match (relatives.without_rows(), &self.revocations) {
+            (None, _) => return Ok(Some(Logout::new(Revocation::Immediate))),
+            (Some(_), None) => return Ok(None),
+            (Some(handle), Some(view)) => (handle, view),
+        };
+        // The deadline of a token that is not presented is unknown.
+        let effective = view.end_login(handle, subject, view.max_lifetime());
+        let logout = Logout::new(effective.await?);
+        // Nobody knows if there are tokens that upgrades have made.
+        Ok(Some(match relatives.exist() {
+            true => logout.of(handle, FieldsBuilder::new(subject).build()),
+            false => logout,
+        }))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

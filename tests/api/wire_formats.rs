@@ -66,15 +66,15 @@ fn bytes(hex: &str) -> Vec<u8> {
 /// A rotated session, as version 0.1.0 stores it.
 const RECORD: &str = concat!(
     "01000000000000010000000000000000000000006553f100000000006553f10000000000655499c000000000",
-    "6553f13c000000006553f13c00000000000007082bd102030405060708090a0b0c0d0e0f81653720765882b9",
-    "cd7cf1fd7c10d6f63caf173aa6e42c26d3ceaba6b8ccc526e3def4f6d8d7a633921e8611d81d9b472c2d2e2f",
+    "6553f13c000000006553f13c00000000000007082bd100000005060708090a0b0c0d0e0f708c17b5feafe1b1",
+    "fc3ddc780d8ac424f7445b43274ffa9780f27dedab6d1a552a73d91fe7222f837ecca9b4c2776d3c2c2d2e2f",
     "303132333435363738393a3b000000000000000000000000000000000105616c696365020561646d696e0206",
     "656469746f72030570686f6e65040137",
 );
 
-const FIRST: &str = "K9ECAwQFBgcICQoLDA0ODxAREhMQERITFBUWFxgZGhscHR4fICEiIyQlJicoKSor";
-const SECOND: &str = "K9ECAwQFBgcICQoLDA0ODxAREhIQERITFBUWFxgZGhsjXC6clstfyhY26hTipZ-_";
-const PUBLIC_ID: &str = "PYbM8xWG6Jvz03KQjYjlQQ";
+const FIRST: &str = "K9EAAAAFBgcICQoLDA0ODxAREhMQERITFBUWFxgZGhscHR4fICEiIyQlJicoKSor";
+const SECOND: &str = "K9EAAAAFBgcICQoLDA0ODxAREhIQERITFBUWFxgZGhuf_hBLc-GAA7GEei3ahJ5N";
+const PUBLIC_ID: &str = "N3X3aQyZ_Dxx2Qv2zxEddw";
 
 #[test]
 fn credentials_and_records_are_what_they_were() {
@@ -151,9 +151,9 @@ fn classes_are_what_they_were() {
 /// Proofs of the second credential, of the first, and of the family. They follow from SHA-256 over
 /// the label, the credential and a hash of issuer and audience.
 const REFRESH_PROOFS: &str = concat!(
-    "bc0405a7cfd2f99b7627066860dfef28",
-    "4613ecc0a56175cf7c0e620866678e98",
-    "b0e8b2edbc958e90c79b70dfc06f7e2b",
+    "40586ea6faebcadfe7a46753c6e9bca6",
+    "8f651b459bf91ab66d6ff243ff1537bd",
+    "567a34e7196d776b3a0c4bffe5bb0516",
 );
 
 #[test]

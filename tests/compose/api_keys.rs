@@ -236,7 +236,7 @@ fn key_03_an_update_of_all_logins_widens_no_key() {
         Ok(())
     }))
     .unwrap();
-    assert_eq!(purposes, [Purpose::ApiKey, Purpose::Login]);
+    assert_eq!(purposes, [Purpose::Login, Purpose::ApiKey]);
     assert_eq!(roles_of(&session), ["reader"]);
     assert_eq!(roles_of(&key), ["repo:read"]);
     // Also for the name, which is no scope.

@@ -23,7 +23,7 @@ use statewise::{
 };
 
 use crate::migrating::{
-    ABSOLUTE, Any, NEW_KEY, OLD_KEY, Silent, access, alice, cause, refreshable, seconds,
+    ABSOLUTE, Any, NEW_KEY, OLD_KEY, Plain, access, alice, cause, refreshable, seconds,
     session_builder, token_builder, view,
 };
 
@@ -238,7 +238,7 @@ fn either_01_refuses_overlapping_forms() {
         [tokens(NEW_KEY), hybrid()],
         [nested(), sessions()],
         [nested(), tokens(NEW_KEY)],
-        [Arc::new(Silent(sessions())), tokens(OLD_KEY)],
+        [Arc::new(Plain(sessions(), Vec::new())), tokens(OLD_KEY)],
     ]
     .into_iter()
     .enumerate()
@@ -251,7 +251,7 @@ fn either_01_refuses_overlapping_forms() {
     // The message says what to change.
     let message = refused(tokens(OLD_KEY), tokens(OLD_KEY)).to_string();
     assert!(message.contains("a key of their own"), "{message}");
-    let message = refused(Arc::new(Silent(sessions())), hybrid()).to_string();
+    let message = refused(Arc::new(Plain(sessions(), Vec::new())), hybrid()).to_string();
     assert!(message.contains("implement `Authenticator::sample_credentials`"));
 }
 

@@ -30,7 +30,7 @@ use statewise::testkit::{
 };
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Affected, Authenticator, DynAuthenticator, EditFn, Error, Issued, Login, Logout, Outcome,
+    Affected, Authenticator, DynAuthenticator, Edit, EditFn, Error, Issued, Login, Logout, Outcome,
     Rejection, Result, Revocation,
 };
 
@@ -488,15 +488,19 @@ fn a_stolen_old_credential_is_detected() {
     assert_eq!(auth.progress().upgraded, 0);
 }
 
-/// Accepts arbitrary credentials and does not list samples.
+/// A strategy of an application: it has only the required methods, and lists these samples.
 #[derive(Debug)]
-pub(crate) struct Silent(pub(crate) Any);
+pub(crate) struct Plain(pub(crate) Any, pub(crate) Vec<String>);
 
-impl Authenticator for Silent {
+impl Authenticator for Plain {
     type Data = String;
 
     fn is_well_formed(&self, credential: &str) -> bool {
         self.0.is_well_formed(credential)
+    }
+
+    fn sample_credentials(&self) -> Vec<String> {
+        self.1.clone()
     }
 
     async fn issue(&self, login: Login<String>) -> Result<Issued<String>> {
@@ -575,7 +579,7 @@ fn ambiguous_credential_forms_are_misuse() {
         (token(OLD_KEY), both_keys),
         (Arc::clone(&nested), token(OLD_KEY)),
         (nested, session()),
-        (Arc::new(Silent(session())), token(OLD_KEY)),
+        (Arc::new(Plain(session(), Vec::new())), token(OLD_KEY)),
     ]
     .into_iter()
     .enumerate()
@@ -769,37 +773,209 @@ fn nodes_of_two_steps_log_no_device_out() {
     }
 }
 
-/// Only the node that upgraded an old credential knows that. Another node says when it ends.
+/// Another node of the same change of strategy.
+fn another_node(auth: &Migrating<Any, Any>, clock: &ManualClock) -> Migrating<Any, Any> {
+    let (old, new) = auth.strategies();
+    let other = Migrating::builder(Arc::clone(old), Arc::clone(new)).overlap(seconds(OVERLAP));
+    other.clock(clock.clone()).build().unwrap()
+}
+
+/// The node that logs out has not made the upgrade. It ends the old login all the same, so that a copy of
+/// the old credential is not upgraded again. Rejects a node that ends what it knows by itself.
 #[test]
-fn a_logout_on_another_node_says_when_the_old_credential_ends() {
-    for (from, to) in pairs().filter(|(from, _)| from.can_end_at_once()) {
+fn a_logout_on_another_node_ends_the_old_login() {
+    let pairs = pairs().filter(|(from, _)| from.can_end_at_once());
+    for ((from, to), at_first_step) in pairs.flat_map(|pair| [(pair, false), (pair, true)]) {
+        let what = format!("{from:?} to {to:?}, at a node of the first step: {at_first_step}");
         let Service { clock, old, auth } = service(from, to);
-        let new = Arc::clone(auth.strategies().1);
-        let other = Migrating::builder(Arc::clone(&old), new)
-            .overlap(seconds(OVERLAP))
-            .clock(clock.clone());
-        let other = other.build().unwrap();
+        let nodes = [another_node(&auth, &clock), another_node(&auth, &clock)];
+        let (first_old, first_new) = (Arc::clone(&old), Arc::clone(auth.strategies().1));
+        let first = Either::builder(first_old, first_new)
+            .any_place()
+            .build()
+            .unwrap();
+        // Other devices stay.
+        let kept = block_on(old.issue(alice())).unwrap();
+        let kept_new = block_on(auth.issue(alice())).unwrap();
         let before = block_on(old.issue(alice())).unwrap();
         let after = block_on(auth.refresh(refreshable(&before))).unwrap();
-        let answer = block_on(other.revoke(refreshable(&after)))
-            .unwrap()
-            .effective;
-        let is_late_enough = match answer {
-            Revocation::Within(within) => within >= seconds(OVERLAP),
-            Revocation::AtExpiry(_) => true,
-            _ => false,
+        let answer = match at_first_step {
+            true => block_on(first.revoke(refreshable(&after))).unwrap(),
+            false => block_on(nodes[0].revoke(refreshable(&after))).unwrap(),
         };
-        assert!(is_late_enough, "{from:?} to {to:?}: {answer:?}");
-        clock.advance(seconds(OVERLAP));
-        block_on(auth.upkeep().tick()).unwrap();
+        let is_bounded = match answer.effective {
+            Revocation::Immediate => true,
+            // Access tokens, or the bound of the log.
+            Revocation::Within(_) => [from, to].iter().any(|one| *one != Strategy::Session),
+            _ => to == Strategy::Token,
+        };
+        assert!(is_bounded, "{what}: {answer:?}");
+        if (from, to) == (Strategy::Session, Strategy::RevocableToken) {
+            assert_eq!(answer.effective, Revocation::Within(seconds(ABSOLUTE)));
+        }
+        for node in [&auth, &nodes[0], &nodes[1]] {
+            match block_on(node.refresh(refreshable(&before))) {
+                Ok(copy) => panic!("{what}: {copy:?}"),
+                Err(error) => assert!(error.is_rejected(), "{what}: {error}"),
+            }
+        }
         assert!(block_on(old.refresh(refreshable(&before))).is_err());
+        assert!(verify(&old, access(&kept)).is_ok(), "{what}");
+        assert!(verify(&auth, access(&kept_new)).is_ok(), "{what}");
+    }
+}
 
-        // A logout everywhere needs no overlap.
+/// A thief has upgraded a copy on another node before the user logs out: with the new credential, or
+/// with the old one. Rejects a logout that ends one of the two new logins.
+#[test]
+fn a_logout_ends_every_upgrade_of_the_login() {
+    for (from, to) in pairs().filter(|(_, to)| to.can_end_at_once()) {
+        for by_new in [true, false] {
+            let what = format!("{from:?} to {to:?}, by the new credential: {by_new}");
+            let Service { clock, old, auth } = service(from, to);
+            let nodes = [another_node(&auth, &clock), another_node(&auth, &clock)];
+            let kept = block_on(old.issue(alice())).unwrap();
+            let before = block_on(old.issue(alice())).unwrap();
+            let users = block_on(auth.refresh(refreshable(&before))).unwrap();
+            let thiefs = block_on(nodes[0].refresh(refreshable(&before))).unwrap();
+            assert!(
+                verify(&auth, access(&users)).is_ok() && verify(&auth, access(&thiefs)).is_ok()
+            );
+            let presented = if by_new { &users } else { &before };
+            let _ = block_on(nodes[1].revoke(refreshable(presented))).unwrap();
+            for (whose, login) in [("user", &users), ("thief", &thiefs)] {
+                let refreshed = block_on(auth.refresh(refreshable(login)));
+                assert!(refreshed.unwrap_err().is_rejected(), "{what}, {whose}");
+            }
+            let kept = block_on(auth.refresh(refreshable(&kept))).unwrap();
+            assert!(verify(&auth, access(&kept)).is_ok(), "{what}");
+        }
+    }
+}
+
+/// Any number of nodes upgrade one old credential, because answers are lost. The client goes on with any
+/// of the new logins.
+#[test]
+fn a_credential_is_upgraded_on_many_nodes() {
+    for (from, to) in pairs() {
+        let Service { clock, old, auth } = service(from, to);
         let before = block_on(old.issue(alice())).unwrap();
+        let upgrade = |_| {
+            let node = another_node(&auth, &clock);
+            block_on(node.refresh(refreshable(&before))).unwrap()
+        };
+        for login in (0..6).map(upgrade).collect::<Vec<_>>() {
+            assert!(auth.strategies().1.is_well_formed(access(&login)));
+            assert!(verify(&auth, access(&login)).is_ok(), "{from:?} to {to:?}");
+            assert!(
+                block_on(auth.refresh(refreshable(&login))).is_ok(),
+                "{from:?} to {to:?}"
+            );
+        }
+    }
+}
+
+/// A new strategy that allows less time than the old one is seen in the progress.
+#[test]
+fn shortened_logins_are_counted() {
+    for (max_lifetime, shortened) in [(None, 1), (Some(3_600), 1), (Some(ABSOLUTE), 0)] {
+        let clock = ManualClock::default();
+        let old = Strategy::Session.make(OLD_KEY, &clock);
+        let mut new = token_builder(NEW_KEY, &clock);
+        if let Some(max_lifetime) = max_lifetime {
+            new = new.max_lifetime(seconds(max_lifetime));
+        }
+        let auth = Migrating::builder(old, new.build().unwrap()).clock(clock.clone());
+        let auth = auth.build().unwrap();
+        let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+        clock.advance(seconds(100));
         let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
-        clock.advance(seconds(1));
-        let _ = block_on(other.revoke_all("alice")).unwrap();
-        assert!(block_on(old.refresh(refreshable(&before))).is_err());
+        assert_eq!(auth.progress().shortened, shortened, "{max_lifetime:?}");
+    }
+}
+
+/// A strategy of an application does not know the handle of a login. The answer says when it ends.
+#[test]
+fn a_logout_says_when_an_old_login_ends_that_has_no_handle() {
+    let clock = ManualClock::default();
+    let old = Strategy::Session.make(OLD_KEY, &clock);
+    let samples = old.sample_credentials();
+    let old: Any = Arc::new(Plain(old, samples));
+    let new = Strategy::Hybrid.make(NEW_KEY, &clock);
+    let node = || {
+        let auth = Migrating::builder(Arc::clone(&old), Arc::clone(&new)).overlap(seconds(1_000));
+        auth.clock(clock.clone()).build().unwrap()
+    };
+    let (auth, other) = (node(), node());
+    let before = block_on(old.issue(alice())).unwrap();
+    let after = block_on(auth.refresh(refreshable(&before))).unwrap();
+    let answer = block_on(other.revoke(access(&after))).unwrap().effective;
+    assert_eq!(answer, Revocation::Within(seconds(1_000)));
+    assert!(verify(&old, access(&before)).is_ok());
+    clock.advance(seconds(1_000));
+    block_on(auth.upkeep().tick()).unwrap();
+    assert!(block_on(old.refresh(refreshable(&before))).is_err());
+}
+
+/// An administrator takes a role from all logins of a user while one of them is upgraded. Whatever
+/// the order of their calls, no login keeps the role. Rejects an upgrade that does not look again.
+#[test]
+fn no_upgrade_keeps_a_role_that_was_taken() {
+    for at_first_step in [false, true] {
+        for to_sessions in [false, true] {
+            for round in 0..150 {
+                let clock = ManualClock::default();
+                let stores = [memory(), memory()].map(|store| Arc::new(YieldingStore::new(store)));
+                // Each node has strategies of its own, and both share the stores.
+                let strategies = || -> (Any, Any) {
+                    let [one, other] = stores.clone().map(|store| session_builder(store, &clock));
+                    let tokens = token_builder(NEW_KEY, &clock);
+                    let hybrid = Arc::new(HybridAuthenticator::new(tokens, one).unwrap());
+                    let sessions = Arc::new(other.build().unwrap());
+                    match to_sessions {
+                        true => (hybrid, sessions),
+                        false => (sessions, hybrid),
+                    }
+                };
+                let (old, new) = strategies();
+                let auth = Migrating::builder(Arc::clone(&old), new).clock(clock.clone());
+                let auth = Arc::new(auth.build().unwrap());
+                let (admins_old, admins_new) = strategies();
+                let admins: Any = match at_first_step {
+                    true => {
+                        let first = Either::builder(admins_old, admins_new).any_place();
+                        Arc::new(first.build().unwrap())
+                    }
+                    false => Arc::new(Migrating::builder(admins_old, admins_new).build().unwrap()),
+                };
+                let before = block_on(old.issue(alice())).unwrap();
+                let made = Arc::new(Mutex::new(None));
+                let upgrade = {
+                    let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
+                    let credential = refreshable(&before).to_owned();
+                    Box::pin(async move {
+                        let answer = auth.refresh(&credential).await;
+                        *made.lock().unwrap() = Some(answer.unwrap());
+                    }) as BoxFuture<'static, ()>
+                };
+                let update = Box::pin(async move {
+                    let edit = &mut |login: &mut Edit<String>| {
+                        login.roles.clear();
+                        login.data = "edited".to_owned();
+                        Ok(())
+                    };
+                    let _ = admins.update_all("alice", edit).await.unwrap().effective;
+                }) as BoxFuture<'static, ()>;
+                block_on(interleave(seed() + round, vec![upgrade, update]));
+                let login = made.lock().unwrap().take().unwrap();
+                let what = format!("{at_first_step}, {to_sessions}, seed {}", seed() + round);
+                // An access token may be older than the update.
+                let login = block_on(auth.refresh(refreshable(&login))).unwrap();
+                let caller = block_on(auth.verify(access(&login))).unwrap();
+                assert_eq!(caller.roles().count(), 0, "{what}");
+                assert_eq!(caller.data(), "edited", "{what}");
+            }
+        }
     }
 }
 

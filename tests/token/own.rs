@@ -87,7 +87,7 @@ fn the_wire_format_is_pinned() {
         claims_of(&token),
         concat!(
             r#"{"iss":"https://auth.example","aud":"api","exp":1700000900,"iat":1700000000,"#,
-            r#""auth_time":1699999940,"abs":1700001800,"sid":"K9IDBAUGBwgJCgsMDQ4PEA","#,
+            r#""auth_time":1699999940,"abs":1700001800,"sid":"K9IAAAAGBwgJCgsMDQ4PEA","#,
             r#""sub":"alice","roles":["admin","a \"quoted\" one\n"],"device":"phone","#,
             r#""data":{"plan":"pro"}}"#
         )
@@ -121,17 +121,17 @@ fn the_wire_format_is_pinned() {
 const CLASSED: &str = concat!(
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IkZBRGJMY05yMDBFIn0.eyJpc3MiOiJodHRw",
     "czovL2F1dGguZXhhbXBsZSIsImF1ZCI6ImFwaSIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAw",
-    "MDAwLCJhYnMiOjE3MDAwMDM2MDAsInNpZCI6Iks5SURCQVVHQndnSkNnc01EUTRQRUEiLCJzdWIiOiJh",
-    "bGljZSIsImFjciI6ImFhbDIifQ.OKwNa8NJaXSHLb3HolS_zDl3NZIWN1ZGZlupwAiFKlw",
+    "MDAwLCJhYnMiOjE3MDAwMDM2MDAsInNpZCI6Iks5SUFBQUFHQndnSkNnc01EUTRQRUEiLCJzdWIiOiJh",
+    "bGljZSIsImFjciI6ImFhbDIifQ.n3XNw43PyQlHI5Z4VFkWo-YvupKCyhJIqJVakCWyuRE",
 );
 
 const GOLDEN: &str = concat!(
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IkZBRGJMY05yMDBFIn0.eyJpc3MiOiJodHRw",
     "czovL2F1dGguZXhhbXBsZSIsImF1ZCI6ImFwaSIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAw",
-    "MDAwLCJhdXRoX3RpbWUiOjE2OTk5OTk5NDAsImFicyI6MTcwMDAwMTgwMCwic2lkIjoiSzlJREJBVUdC",
+    "MDAwLCJhdXRoX3RpbWUiOjE2OTk5OTk5NDAsImFicyI6MTcwMDAwMTgwMCwic2lkIjoiSzlJQUFBQUdC",
     "d2dKQ2dzTURRNFBFQSIsInN1YiI6ImFsaWNlIiwicm9sZXMiOlsiYWRtaW4iLCJhIFwicXVvdGVkXCIg",
-    "b25lXG4iXSwiZGV2aWNlIjoicGhvbmUiLCJkYXRhIjp7InBsYW4iOiJwcm8ifX0.vRY1tbJKRhZE_OV6",
-    "Y0XY76roEAML2GEpT_91mtb7j0Q",
+    "b25lXG4iXSwiZGV2aWNlIjoicGhvbmUiLCJkYXRhIjp7InBsYW4iOiJwcm8ifX0.Q0mgD5P-bztdAkbe",
+    "L9Wpz6oqdNX8NGBE0Hq0o5PzCJI",
 );
 
 /// The claim `acr` stands in front of the data, and every way to continue a login keeps it.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
+use crate::compose::pair::Pair;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
-use crate::login::issued::Issued;
+use crate::login::issued::{Issued, Revocation};
 use crate::login::logout::Logout;
 use crate::login::place::Place;
+use crate::login::relatives::Relatives;
 use crate::observer::Observer;
 use crate::upkeep::Upkeep;
 
@@ -58,6 +60,14 @@ where
             Ok(Strategy::Second)
         } else {
             Err(Rejection::Malformed.into())
+        }
+    }
+
+    /// Ends the login of a credential, and no other one.
+    pub(in crate::compose) async fn revoke_one(&self, credential: &str) -> Result<Logout> {
+        match self.strategy(credential)? {
+            Strategy::First => self.first.revoke(credential).await,
+            Strategy::Second => self.second.revoke(credential).await,
         }
     }
 
@@ -170,10 +180,21 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        match self.strategy(credential)? {
-            Strategy::First => self.first.revoke(credential).await,
-            Strategy::Second => self.second.revoke(credential).await,
+        let logout = self.revoke_one(credential).await?;
+        if self.is_by_place {
+            return Ok(logout);
         }
+        // The step before a `Migrating`: other nodes may upgrade logins of the first strategy already.
+        let pair = Pair {
+            old: &self.first,
+            new: &self.second,
+            overlap: Revocation::Immediate,
+        };
+        let relatives = match self.strategy(credential)? {
+            Strategy::First => pair.end_of_old(logout.login()).await?,
+            Strategy::Second => pair.end_of_new(logout.login(), None).await?,
+        };
+        Ok(logout.and(relatives))
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
@@ -194,6 +215,16 @@ where
         Ok(second?.and(first).and(again))
     }
 
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        let second = self.second.revoke_relatives(subject, relatives).await;
+        let first = self.first.revoke_relatives(subject, relatives).await?;
+        Ok(second?.zip(first).map(|(second, first)| second.and(first)))
+    }
+
     async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
         match self.strategy(credential)? {
             Strategy::First => self.first.update(credential, edit).await,
@@ -202,11 +233,12 @@ where
     }
 
     async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
-        // As in `revoke_all`: an upgrade reads the old login before it stores the new one, and an
-        // outage of one strategy keeps no role of the other.
-        let second = self.second.update_all(subject, &mut *edit).await;
-        let first = self.first.update_all(subject, edit).await?;
-        Ok(second?.and(first))
+        // The edit is called once for each login. An upgrade on another node stores the new login, and then
+        // looks whether the old one has changed. So the old strategy comes first, as in the steps of
+        // `Migrating`. An outage of one strategy keeps no role of the other.
+        let first = self.first.update_all(subject, &mut *edit).await;
+        let second = self.second.update_all(subject, edit).await?;
+        Ok(first?.and(second))
     }
 
     async fn ready(&self) -> Result<()> {

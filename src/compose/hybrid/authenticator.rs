@@ -20,6 +20,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, ended_by};
 use crate::login::logout::Logout;
+use crate::login::relatives::Relatives;
 use crate::login::step_up::StepUp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
@@ -795,6 +796,20 @@ where
         let now = self.logins.now()?;
         let removed = self.end_all_except(kept.subject(), kept.handle, now);
         Ok(removed.await?.into())
+    }
+
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        let (logins, now) = (&self.logins, self.logins.now()?);
+        let mut ended = Logout::new(Revocation::Immediate);
+        for row in logins.find_relatives(subject, relatives, now).await? {
+            let removed = self.end(row.handle(), subject, now).await?;
+            ended = ended.and(Logout::new(removed.effective).of(row.handle(), row.fields));
+        }
+        Ok(Some(ended))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

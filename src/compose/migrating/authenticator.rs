@@ -14,6 +14,7 @@ use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
 use crate::compose::either::{Either, Strategy, finish_replacement};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
+use crate::compose::pair::Pair;
 use crate::error::{EndCause, Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
@@ -21,7 +22,9 @@ use crate::login::begun::Begun;
 use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, instead, replaced};
+use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
+use crate::login::relatives::Relatives;
 use crate::observer::Observer;
 use crate::upkeep::{Chore, Upkeep};
 
@@ -35,6 +38,8 @@ const REVOCATIONS_PER_STEP: usize = 100;
 const REPLAY_SECS: u64 = 5;
 /// Pause between two steps of the upkeep.
 const STEP_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum number of attempts to copy the changes of an old login that other callers change.
+const MAX_RELOADS: usize = 16;
 /// Value of `last_seen` before the first old credential.
 const NOT_SEEN: u64 = u64::MAX;
 
@@ -52,22 +57,30 @@ const NOT_SEEN: u64 = u64::MAX;
 ///
 /// # End of an old credential
 ///
-/// Only one node knows of each upgrade: the one that has made it. It revokes the old one after the
+/// The node that has upgraded an old credential revokes it after the
 /// [overlap](super::MigratingBuilder::overlap), by the [upkeep](Authenticator::upkeep) or when it is
-/// presented there next.
+/// presented there next. A logout does not wait for that. On every node, also on those of the step before,
+/// it ends the old login and every new login that nodes have made of it. A copy of the old credential that
+/// a thief has upgraded before is useless too.
 ///
-/// | the user logs out with | the old credential ends |
+/// | the user logs out with | the old credential, and what was made of it |
 /// |---|---|
-/// | [`revoke_all`](Authenticator::revoke_all), on any node | with all others |
-/// | [`revoke`](Authenticator::revoke) of the newest credential, on the node that upgraded | at once |
-/// | the same, on another node | at the end of the overlap; `revoke` answers that time |
+/// | [`revoke_all`](Authenticator::revoke_all) or [`revoke_all_except`](Authenticator::revoke_all_except) | end at the time that the call answers |
+/// | [`revoke`](Authenticator::revoke) of any credential of the login | end at the time that the call answers |
+/// | `revoke_id` of the new strategy, for a login in a list | the old one ends after the overlap, and may be upgraded until then |
 ///
-/// **While the change of strategy lasts, log out with `revoke_all`.** Otherwise a thief with a copy of the old
-/// credential can upgrade it on another node until the overlap ends.
+/// A strategy of the application answers [`revoke_relatives`](Authenticator::revoke_relatives) with
+/// `None`. Then only the node that has upgraded ends the old login at once. Another node answers the
+/// overlap.
+///
+/// # Updates
+///
+/// An [`update_all`](Authenticator::update_all) on any node also reaches a login that is being upgraded. It
+/// may then call its edit twice for one login: let the edit set values, and not add to them.
 ///
 /// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
-/// process is killed, they live until they expire, and may be upgraded again. So does a credential of an
-/// old strategy that cannot revoke, such as tokens without a revocation log.
+/// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
+/// a credential of an old strategy that cannot revoke, such as tokens without a revocation log.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -82,6 +95,7 @@ struct Inner<Old, New> {
     upgrades: Upgrades,
     verified: AtomicU64,
     upgraded: AtomicU64,
+    shortened: AtomicU64,
     last_seen: AtomicU64,
 }
 
@@ -93,6 +107,10 @@ pub struct Progress {
     pub verified: u64,
     /// Number of old credentials that were upgraded.
     pub upgraded: u64,
+    /// Number of upgrades whose new login has an earlier deadline than the old one. Zero, unless the new
+    /// strategy has a shorter absolute timeout or [maximum
+    /// lifetime](crate::token::TokenBuilder::max_lifetime): its users log in again earlier than before.
+    pub shortened: u64,
     /// Time at which an old credential was last presented; `None` if none was.
     pub last_seen_at: Option<OffsetDateTime>,
 }
@@ -109,6 +127,7 @@ impl<Old, New> Migrating<Old, New> {
                 upgrades: Upgrades::default(),
                 verified: AtomicU64::new(0),
                 upgraded: AtomicU64::new(0),
+                shortened: AtomicU64::new(0),
                 last_seen: AtomicU64::new(NOT_SEEN),
             }),
         }
@@ -130,6 +149,7 @@ impl<Old, New> Migrating<Old, New> {
         Progress {
             verified: self.inner.verified.load(Ordering::Relaxed),
             upgraded: self.inner.upgraded.load(Ordering::Relaxed),
+            shortened: self.inner.shortened.load(Ordering::Relaxed),
             last_seen_at: (last_seen != NOT_SEEN).then(|| Timestamp::from_unix(last_seen).into()),
         }
     }
@@ -244,9 +264,11 @@ where
             None => self.old_strategy().verify_with(presented).await?,
         };
         let overlap = Duration::from_secs(self.overlap_secs);
-        let old = Logout::new(Revocation::Within(overlap)).with_login(&caller);
+        let ended = Logout::new(Revocation::Within(overlap)).with_login(&caller);
+        let (deadline, mut version) = (caller.deadline, caller.version());
         let mut login = caller.into_login();
         login.place = presented.place();
+        login.is_upgrade = true;
         let new = match begun {
             Ok(begun) => self.new_strategy().issue(login.begun(begun)).await,
             Err(error) => Err(error),
@@ -259,9 +281,8 @@ where
             }
             new => new?,
         };
-        // Inserted before the old login is checked again: a logout with the old credential is
-        // either seen by that check, or finds this upgrade.
-        let upgrade = Upgrade {
+        let mut new = new.with_outcome(Outcome::Rotated);
+        let mut upgrade = Upgrade {
             old: Credential::new(presented.credential().to_owned()),
             new: new.credential().clone(),
             refresh: new.refresh_credential().cloned(),
@@ -270,27 +291,88 @@ where
             until: now.saturating_add(self.overlap_secs),
             tried_at: None,
         };
-        self.upgrades.insert(key, upgrade.clone());
-        if let Err(error) = self.check_old_login(&upgrade).await {
-            // It was not reported, so its end is not either.
-            let _ = self.discard(&key, &upgrade).await;
-            return Err(error.with_ended(new.all_ended()));
+        for _ in 0..MAX_RELOADS {
+            // Inserted before the old login is checked again: a logout with the old credential is
+            // either seen by that check, or finds this upgrade.
+            self.upgrades.insert(key, upgrade.clone());
+            let old = match self.check_old_login(&upgrade).await {
+                Ok(old) if old.version() == version => {
+                    self.upgraded.fetch_add(1, Ordering::Relaxed);
+                    if new.identity().deadline < deadline {
+                        self.shortened.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return Ok(new.with_upgraded(ended));
+                }
+                Ok(old) => old,
+                Err(error) => {
+                    // It was not reported, so its end is not either.
+                    let _ = self.discard(&key, &upgrade, &error).await;
+                    return Err(error.with_ended(new.all_ended()));
+                }
+            };
+            // An update on another node has found the old login, and perhaps not the new one.
+            version = old.version();
+            match self.copy_edits(old, upgrade.refreshable()).await {
+                Ok(Some(updated)) => new = new.updated_to(updated),
+                // Read the old login again.
+                Ok(None) => version = version.wrapping_add(1),
+                Err(error) => {
+                    // It was not reported, so its end is not either.
+                    let _ = self.discard(&key, &upgrade, &error).await;
+                    return Err(error.with_ended(new.all_ended()));
+                }
+            }
+            upgrade.new = new.credential().clone();
+            upgrade.refresh = new.refresh_credential().cloned().or(upgrade.refresh);
         }
-        self.upgraded.fetch_add(1, Ordering::Relaxed);
-        Ok(new.with_outcome(Outcome::Rotated).with_upgraded(old))
+        self.upgrades.remove(&key);
+        let what = "other calls keep changing the login while it is upgraded";
+        Err(Error::could_not(what, None).with_ended(new.all_ended()))
     }
 
-    /// Verifies that the old login has not ended. No new login is returned without this check.
-    async fn check_old_login(&self, upgrade: &Upgrade) -> Result<()> {
+    /// Verifies that the old login has not ended, and returns it. No new login is returned without this
+    /// check.
+    async fn check_old_login(&self, upgrade: &Upgrade) -> Result<Identity<Old::Data>> {
         let witness = Presented::new(upgrade.witness.reveal()).authoritative();
-        self.old_strategy().verify_with(witness).await.map(drop)
+        self.old_strategy().verify_with(witness).await
     }
 
-    /// Ends the new login of an upgrade.
-    async fn discard(&self, key: &Key, upgrade: &Upgrade) -> Option<Logout> {
-        let revoked = self.new_strategy().revoke(upgrade.refreshable()).await;
+    /// Gives the roles, the device and the data of an old login to the new one. `None` if another caller
+    /// has changed the new one meanwhile.
+    async fn copy_edits(
+        &self,
+        old: Identity<Old::Data>,
+        new: &str,
+    ) -> Result<Option<Issued<Old::Data>>> {
+        let roles: Vec<_> = old.roles().map(str::to_owned).collect();
+        let device = old.device().map(str::to_owned);
+        let (mut data, mut was_changed) = (Some(old.replace_data(()).0), false);
+        let edit = &mut |login: &mut Edit<Old::Data>| {
+            let Some(data) = data.take() else {
+                was_changed = true;
+                return Err(Error::could_not("another call changes the login", None));
+            };
+            login.data = data;
+            login.roles.clone_from(&roles);
+            login.device.clone_from(&device);
+            Ok(())
+        };
+        match self.new_strategy().update(new, edit).await {
+            Err(_) if was_changed => Ok(None),
+            updated => updated.map(Some),
+        }
+    }
+
+    /// Forgets an upgrade whose old login could not be read, and ends the new login if the old one has
+    /// ended. In an outage no client has its credential. It is not ended then: the next upgrade may have the
+    /// same handle, and the log would end that too.
+    async fn discard(&self, key: &Key, upgrade: &Upgrade, error: &Error) -> Option<Logout> {
+        let revoked = match error.is_rejected() {
+            true => self.new_strategy().revoke(upgrade.refreshable()).await.ok(),
+            false => None,
+        };
         self.upgrades.remove(key);
-        revoked.ok()
+        revoked
     }
 
     /// Returns the new login of a recent upgrade again.
@@ -299,7 +381,7 @@ where
         if let Err(error) = self.check_old_login(&upgrade).await {
             // The expiry of the old credential does not end the new login.
             if error.is_rejected() && error.rejection() != Some(Rejection::Expired) {
-                let ended = self.discard(&key, &upgrade).await;
+                let ended = self.discard(&key, &upgrade, &error).await;
                 let ended = ended.iter().flat_map(|new| new.ended(EndCause::Undone));
                 return Err(error.with_ended(ended));
             }
@@ -327,9 +409,36 @@ where
         }
     }
 
-    /// Ends the new login that an old credential was upgraded to, or the old login that a new
-    /// credential was upgraded from, in the overlap.
-    async fn revoke_counterpart(&self, credential: &str) -> Result<Logout> {
+    fn pair(&self) -> Pair<'_, Old, New> {
+        Pair {
+            old: self.old_strategy(),
+            new: self.new_strategy(),
+            overlap: Revocation::Within(Duration::from_secs(self.overlap_secs)),
+        }
+    }
+
+    /// Ends the relatives of the `login` for which `credential` was presented, and that has ended.
+    async fn revoke_relatives(
+        &self,
+        credential: &str,
+        login: Option<LoginRef<'_>>,
+    ) -> Result<Logout> {
+        let known = self.revoke_counterpart(credential).await?;
+        match self.either.strategy(credential)? {
+            Strategy::First => self.pair().end_of_new(login, known).await,
+            Strategy::Second => {
+                let upgrades = self.pair().end_of_old(login).await?;
+                Ok(match known {
+                    Some(known) => known.and(upgrades),
+                    None => upgrades,
+                })
+            }
+        }
+    }
+
+    /// Ends the new login that this node has made of an old credential, or the old login that it has made
+    /// a new credential of, in the overlap. `None` if it has made neither.
+    async fn revoke_counterpart(&self, credential: &str) -> Result<Option<Logout>> {
         let key = upgrades::key(credential);
         let (key, revoked) = match self.upgrades.get(&key) {
             Some(upgrade) => (key, self.new_strategy().revoke(upgrade.refreshable()).await),
@@ -337,7 +446,7 @@ where
                 Some((key, upgrade)) => {
                     (key, self.old_strategy().revoke(upgrade.old.reveal()).await)
                 }
-                None => return Ok(self.end_elsewhere(credential)?.into()),
+                None => return Ok(None),
             },
         };
         let logout = match revoked {
@@ -345,16 +454,7 @@ where
             revoked => revoked?,
         };
         self.upgrades.remove(&key);
-        Ok(logout)
-    }
-
-    /// Returns the time at which an old credential ends that this node has not upgraded to `credential`:
-    /// another node may have done so, and revokes it after the overlap.
-    fn end_elsewhere(&self, credential: &str) -> Result<Revocation> {
-        Ok(match self.either.strategy(credential)? {
-            Strategy::First => Revocation::Within(Duration::from_secs(self.overlap_secs)),
-            Strategy::Second => Revocation::Immediate,
-        })
+        Ok(Some(logout))
     }
 
     /// Revokes all old credentials that were upgraded, before their overlap has ended.
@@ -409,10 +509,16 @@ where
         let replaces = login.replaces.clone();
         let mut issued = inner.either.issue(login).await?;
         for old in &replaces {
-            let revoked = replaced(inner.revoke_counterpart(old).await);
-            issued = finish_replacement(inner.new_strategy(), issued, revoked).await?;
+            let counterpart = inner.revoke_counterpart(old).await;
+            issued = finish_replacement(inner.new_strategy(), issued, counterpart).await?;
         }
-        Ok(issued)
+        let mut ended = Logout::new(Revocation::Immediate);
+        for login in issued.replaced().into_iter().flat_map(Logout::logins) {
+            // Of either strategy.
+            ended = ended.and(inner.pair().end_of_old(Some(login)).await?);
+            ended = ended.and(inner.pair().end_of_new(Some(login), None).await?);
+        }
+        finish_replacement(inner.new_strategy(), issued, Ok(Some(ended))).await
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
@@ -442,12 +548,22 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        let revoked = self.inner.either.revoke(credential).await?;
-        Ok(revoked.and(self.inner.revoke_counterpart(credential).await?))
+        let logout = self.inner.either.revoke_one(credential).await?;
+        let relatives = self.inner.revoke_relatives(credential, logout.login());
+        let relatives = relatives.await?;
+        Ok(logout.and(relatives))
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.inner.either.revoke_all(subject).await
+    }
+
+    async fn revoke_relatives(
+        &self,
+        subject: &str,
+        relatives: &Relatives,
+    ) -> Result<Option<Logout>> {
+        self.inner.either.revoke_relatives(subject, relatives).await
     }
 
     async fn revoke_all_except(&self, kept: &Identity<Old::Data>) -> Result<Affected> {
@@ -485,7 +601,12 @@ where
     }
 
     async fn update_all(&self, subject: &str, edit: EditFn<'_, Old::Data>) -> Result<Affected> {
-        self.inner.either.update_all(subject, edit).await
+        // The old strategy first: an upgrade stores the new login, and then looks whether the old one has
+        // changed.
+        let (old, new) = (self.inner.old_strategy(), self.inner.new_strategy());
+        let old = old.update_all(subject, &mut *edit).await;
+        let new = new.update_all(subject, edit).await?;
+        Ok(old?.and(new))
     }
 
     async fn ready(&self) -> Result<()> {
