@@ -785,8 +785,9 @@ fn another_node(auth: &Migrating<Any, Any>, clock: &ManualClock) -> Migrating<An
 #[test]
 fn a_logout_on_another_node_ends_the_old_login() {
     let pairs = pairs().filter(|(from, _)| from.can_end_at_once());
-    for ((from, to), at_first_step) in pairs.flat_map(|pair| [(pair, false), (pair, true)]) {
-        let what = format!("{from:?} to {to:?}, at a node of the first step: {at_first_step}");
+    let ways = ["revoke", "replaces", "revoke at a node of the first step"];
+    for ((from, to), way) in pairs.flat_map(|pair| ways.map(|way| (pair, way))) {
+        let what = format!("{from:?} to {to:?}, {way}");
         let Service { clock, old, auth } = service(from, to);
         let nodes = [another_node(&auth, &clock), another_node(&auth, &clock)];
         let (first_old, first_new) = (Arc::clone(&old), Arc::clone(auth.strategies().1));
@@ -799,9 +800,17 @@ fn a_logout_on_another_node_ends_the_old_login() {
         let kept_new = block_on(auth.issue(alice())).unwrap();
         let before = block_on(old.issue(alice())).unwrap();
         let after = block_on(auth.refresh(refreshable(&before))).unwrap();
-        let answer = match at_first_step {
-            true => block_on(first.revoke(refreshable(&after))).unwrap(),
-            false => block_on(nodes[0].revoke(refreshable(&after))).unwrap(),
+        let answer = match way {
+            "revoke" => block_on(nodes[0].revoke(refreshable(&after))).unwrap(),
+            "replaces" => {
+                let login = alice().replaces(refreshable(&after));
+                block_on(nodes[0].issue(login))
+                    .unwrap()
+                    .replaced()
+                    .unwrap()
+                    .clone()
+            }
+            _ => block_on(first.revoke(refreshable(&after))).unwrap(),
         };
         let is_bounded = match answer.effective {
             Revocation::Immediate => true,
@@ -842,7 +851,13 @@ fn a_logout_ends_every_upgrade_of_the_login() {
                 verify(&auth, access(&users)).is_ok() && verify(&auth, access(&thiefs)).is_ok()
             );
             let presented = if by_new { &users } else { &before };
-            let _ = block_on(nodes[1].revoke(refreshable(presented))).unwrap();
+            let logout = block_on(nodes[1].revoke(refreshable(presented))).unwrap();
+            if [from, to]
+                .iter()
+                .all(|one| matches!(one, Strategy::Session | Strategy::Hybrid))
+            {
+                assert_eq!(logout.others().count(), 2, "{what}: {logout:?}");
+            }
             for (whose, login) in [("user", &users), ("thief", &thiefs)] {
                 let refreshed = block_on(auth.refresh(refreshable(login)));
                 assert!(refreshed.unwrap_err().is_rejected(), "{what}, {whose}");
