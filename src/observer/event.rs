@@ -272,6 +272,17 @@ pub enum Event<'a> {
     /// node, unless the view [accepts](crate::revocation::ViewBuilder::accept_other_incarnations) them;
     /// those of another store behind a [`CachedStore`](crate::store::CachedStore) go on.
     LogLost,
+    /// The revocation log is shorter than it was: its last entries were lost, in a crash, in a failover, or because
+    /// the server started from an older snapshot. Reported once by the upkeep of each node that notices it, by an
+    /// entry that it had read or appended, or by the stamp of a presented login.
+    ///
+    /// The nodes append the facts that they remember, and logins that were stamped in the lost part are rejected
+    /// when they are presented. A logout is undone only if no running node had read it, which takes one
+    /// [`poll`](crate::revocation::ViewBuilder::poll). If a node stopped at the same time, or if the same server
+    /// keeps sessions, whose rows went back too, call
+    /// [`revoke_everything`](crate::revocation::RevocationView::revoke_everything), or wait until the longest
+    /// lifetime of a login has passed. See the [manual](crate::manual::revocation#losses).
+    LogShortened,
     /// The upkeep compared the clock of this node with that of its store: Redis, Postgres or MySQL.
     /// Reported once a minute, also if they agree.
     ClockSkew {

@@ -25,7 +25,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | `statewise_unavailable_total`, `statewise_unreadable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
 /// | `statewise_swept_total`, in sessions | |
 /// | `statewise_upkeep_failed_total` | |
-/// | `statewise_log_failed_total`, in [calls](Event::LogFailed); `statewise_log_lost_total`, on each node that [notices](Event::LogLost) it | |
+/// | `statewise_log_failed_total`, in [calls](Event::LogFailed); `statewise_log_lost_total` and `statewise_log_shortened_total`, on each node that notices the loss of [all](Event::LogLost) or the [last](Event::LogShortened) entries | |
 ///
 /// | histogram | labels |
 /// |---|---|
@@ -83,7 +83,7 @@ pub struct MetricsObserver(());
 
 /// Counters without labels, and their help texts.
 #[rustfmt::skip]
-const PLAIN: [(&str, &str); 14] = [
+const PLAIN: [(&str, &str); 15] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
@@ -98,6 +98,7 @@ const PLAIN: [(&str, &str); 14] = [
     ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
     ("statewise_log_failed_total", "Calls whose entry the revocation log did not take."),
     ("statewise_log_lost_total", "Losses of all data of the revocation log."),
+    ("statewise_log_shortened_total", "Losses of the last entries of the revocation log."),
 ];
 
 /// Counters with labels, and their help texts.
@@ -324,6 +325,7 @@ impl Observer for MetricsObserver {
                 return;
             }
             Event::LogLost => counter!("statewise_log_lost_total"),
+            Event::LogShortened => counter!("statewise_log_shortened_total"),
             Event::UpkeepFailed { .. } => counter!("statewise_upkeep_failed_total"),
         };
         counter.increment(1);

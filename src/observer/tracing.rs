@@ -27,6 +27,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | revocation log took no entry | warn, limited | `calls`, `error`, `suppressed` |
 /// | revocation log began anew: its data were lost | warn | |
+/// | revocation log lost its last entries: (what to do) | warn | |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
@@ -328,6 +329,13 @@ impl TracingObserver {
             }
             Event::LogLost => {
                 warn!(target: TARGET, "revocation log began anew: its data were lost");
+            }
+            Event::LogShortened => {
+                warn!(
+                    target: TARGET,
+                    "revocation log lost its last entries: if a node stopped at the same time, or the \
+                     same server keeps sessions, end all logins"
+                );
             }
             Event::ClockSkew {
                 ahead,

@@ -53,6 +53,8 @@ struct Expected {
     until: Timestamp,
     /// The first read that must find it.
     by_read: u64,
+    /// True if this node has appended it and has not read it.
+    is_appended: bool,
 }
 
 impl Cursor {
@@ -102,6 +104,15 @@ impl Cursor {
         highest.position().saturating_sub(self.position())
     }
 
+    /// Returns true if entries are missing that the log had in this incarnation, once it has been read to its
+    /// end. A fact that this node knows otherwise may be missing because it has expired in the log.
+    pub(super) fn has_lost_entries(&self, now: Timestamp) -> bool {
+        let is_missing = |expected: &Expected| {
+            expected.is_appended && expected.by_read <= self.reads && expected.until > now
+        };
+        self.lost_len() > 0 || self.expected.values().any(is_missing)
+    }
+
     /// Expects the facts that this node has appended, the last of them at `stamp`.
     pub(super) fn note_appended(&mut self, drafts: &[Draft], stamp: Stamp, now: Timestamp) {
         self.note_stamp(stamp);
@@ -109,8 +120,14 @@ impl Cursor {
         for (back, draft) in (0..).zip(drafts.iter().rev()) {
             let position = stamp.position().saturating_sub(back);
             let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
-            let (fact, by_read) = (draft.fact.appended_at(position), self.next_read());
-            self.expect(fact, draft.life, until, by_read);
+            let expected = Expected {
+                life: draft.life,
+                until,
+                by_read: self.next_read(),
+                is_appended: true,
+            };
+            let fact = draft.fact.appended_at(position);
+            self.expected.insert(fact, expected);
         }
     }
 
@@ -135,6 +152,7 @@ impl Cursor {
             life,
             until,
             by_read,
+            is_appended: false,
         };
         self.expected.insert(fact, expected);
     }

@@ -236,7 +236,6 @@ impl RevocationView {
                 }
                 Progress::Lost => {
                     follower.fresh_as_of.store(NO_READ_YET, Ordering::Release);
-                    follower.has_lost.store(true, Ordering::Relaxed);
                 }
                 Progress::Behind => {}
             }
@@ -292,9 +291,6 @@ impl Inner {
         let mut cursor = follower.cursor();
         let was_current = self.known.is_current(Stamp::new(page.incarnation, 0, 0));
         let progress = cursor.apply(page, &self.known, sent)?;
-        if progress == Progress::Lost && !was_current {
-            self.incidents.note_loss();
-        }
         if self.settings.read_only {
             // This node cannot give the lost positions to other entries.
             if progress == Progress::Lost {
@@ -302,6 +298,16 @@ impl Inner {
             }
             cursor.expect_nothing();
             self.keep_lost_logins(sent);
+        }
+        let is_at_end = progress == Progress::AtEnd;
+        if progress == Progress::Lost || is_at_end && cursor.has_lost_entries(sent) {
+            // Reported once, and not again for what is missing until the log is repaired.
+            let is_known = follower.has_lost.swap(true, Ordering::Relaxed);
+            if !was_current {
+                self.incidents.note_loss();
+            } else if !is_known {
+                self.incidents.note_shortened();
+            }
         }
         let mut lost = cursor.lost_facts(sent, &*self.settings.entropy)?;
         if progress == Progress::AtEnd {

@@ -14,6 +14,8 @@ pub(super) struct Incidents {
     failed: Mutex<Option<(u64, Error)>>,
     /// True if the log has another incarnation than the one that this node had read.
     has_begun_anew: AtomicBool,
+    /// True if the log lacks entries that it had in this incarnation.
+    is_shortened: AtomicBool,
 }
 
 impl Incidents {
@@ -34,7 +36,12 @@ impl Incidents {
         self.has_begun_anew.store(true, Ordering::Relaxed);
     }
 
-    /// Reports the failures and the loss since the last report.
+    /// Notes that the log lacks entries that it had in this incarnation.
+    pub(super) fn note_shortened(&self) {
+        self.is_shortened.store(true, Ordering::Relaxed);
+    }
+
+    /// Reports the failures and the losses since the last report.
     pub(super) fn report(&self, observer: &dyn Observer) {
         // No lock is held while the observer runs.
         let failed = self.failed().take();
@@ -44,6 +51,9 @@ impl Incidents {
         }
         if self.has_begun_anew.swap(false, Ordering::Relaxed) {
             observer.observe(&Event::LogLost);
+        }
+        if self.is_shortened.swap(false, Ordering::Relaxed) {
+            observer.observe(&Event::LogShortened);
         }
     }
 

@@ -1,16 +1,20 @@
 //! Failures and losses of the revocation log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use statewise::clock::Timestamp;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::observer::Observer;
 use statewise::revocation::MemoryLog;
+use statewise::revocation::log::{Draft, Page, RevocationLog};
 use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
+use statewise::store::contract::Stamp;
 use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on, give_up_after};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Login, Observed, Revocation};
+use statewise::{Authenticator, Error, Login, Observed, Result, Revocation};
 
 use crate::notes::{Notes, secret, store, tokens};
 use crate::tokens::view;
@@ -120,10 +124,6 @@ fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     let _ = block_on(here.revoke_all("bob")).unwrap();
     heard.take();
     assert_eq!(learn(&there, &told), nothing);
-    // The end of the log only: the nodes append it again.
-    log.inner().lose(1);
-    assert_eq!(learn(&here, &heard), nothing);
-    assert_eq!(learn(&there, &told), nothing);
     for incarnation in [7, 8] {
         log.inner().start_over(incarnation);
         assert_eq!(learn(&here, &heard), ["log lost"]);
@@ -134,4 +134,96 @@ fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     }
     let (late, seen) = node();
     assert_eq!(learn(&late, &seen), nothing);
+}
+
+/// Each node reports a lost end of the log once, by what it has read, or has appended and not read; also if other
+/// entries are in its place already. Rejects a node that repairs the log and says nothing.
+#[test]
+fn a_log_that_lost_its_end_is_reported_by_each_node_that_notices() {
+    let (clock, log) = (ManualClock::default(), log());
+    let node = || {
+        let (notes, view) = (Notes::new(), view(&log, &clock));
+        let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+        let observer: Arc<dyn Observer> = notes.clone();
+        (Observed::new(auth, observer), notes)
+    };
+    let [(here, heard), (there, told)] = [node(), node()];
+    let nothing: [&str; 0] = [];
+    let log_out = |auth: &Observed<TokenAuthenticator>, notes: &Notes, user: &str| {
+        let _ = block_on(auth.revoke_all(user)).unwrap();
+        notes.take();
+    };
+    let both = |expected: [&[&str]; 2]| {
+        assert_eq!(learn(&here, &heard), expected[0]);
+        assert_eq!(learn(&there, &told), expected[1]);
+        assert_eq!(learn(&here, &heard), nothing, "reported twice");
+        assert_eq!(learn(&there, &told), nothing, "reported twice");
+    };
+    both([&[], &[]]);
+    // Read by both.
+    log_out(&here, &heard, "alice");
+    both([&[], &[]]);
+    log.inner().lose(1);
+    both([&["log shortened"], &["log shortened"]]);
+    // Read by none.
+    log_out(&here, &heard, "bob");
+    log.inner().lose(1);
+    both([&["log shortened"], &[]]);
+    // The other node has appended in its place.
+    log_out(&here, &heard, "carol");
+    log.inner().lose(1);
+    log_out(&there, &told, "dave");
+    both([&["log shortened"], &[]]);
+    // A loss of everything is no loss of the end.
+    log.inner().start_over(7);
+    both([&["log lost"], &["log lost"]]);
+}
+
+/// A log that can be read, and takes no entry while it is full.
+#[derive(Debug)]
+struct Full(MemoryLog, AtomicBool);
+
+impl RevocationLog for Full {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        match self.1.load(Ordering::Relaxed) {
+            true => Err(Error::unavailable("full")),
+            false => self.0.append(facts, now).await,
+        }
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp> {
+        self.0.head(now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        self.0.read(from, limit, now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        self.0.fence(now).await
+    }
+}
+
+/// Rejects a node that reports a loss with each attempt to repair it.
+#[test]
+fn a_loss_that_cannot_be_repaired_at_once_is_reported_once() {
+    let log = Arc::new(Full(MemoryLog::new().unwrap(), AtomicBool::new(false)));
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let view = view(&log, &clock);
+    let step = || {
+        let _ = block_on(view.upkeep().observer(notes.clone()).tick());
+        let told = notes.take().into_iter();
+        told.filter(|event| event == "log shortened").count()
+    };
+    assert_eq!(step(), 0);
+    let _ = block_on(view.revoke_subject("alice")).unwrap();
+    assert_eq!(step(), 0);
+    log.0.lose(1);
+    log.1.store(true, Ordering::Relaxed);
+    assert_eq!([step(), step(), step()], [1, 0, 0]);
+    log.1.store(false, Ordering::Relaxed);
+    assert_eq!([step(), step()], [0, 0]);
+    // The next loss is another one.
+    log.0.lose(1);
+    assert_eq!([step(), step()], [1, 0]);
 }

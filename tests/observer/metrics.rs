@@ -168,6 +168,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_keys_retired_total 1",
             "statewise_log_failed_total 2",
             "statewise_log_lost_total 1",
+            "statewise_log_shortened_total 1",
             "statewise_misused_total act=issue 1",
             "statewise_refused_total act=issue cause=too_large 1",
             "statewise_rejected_total act=refresh cause=malformed 1",

@@ -143,6 +143,7 @@ impl Observer for Notes {
             } => format!("upkeep stopped, follows view {follows_view}, panicked {panicked}"),
             Event::LogFailed { calls, error } => format!("log failed {calls}: {error}"),
             Event::LogLost => "log lost".to_owned(),
+            Event::LogShortened => "log shortened".to_owned(),
             other => panic!("not known here: {other:?}"),
         };
         self.told.lock().unwrap().push(told);

@@ -129,6 +129,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let error = &Error::unavailable("full");
         observer.observe(&Event::LogFailed { calls: 2, error });
         observer.observe(&Event::LogLost);
+        observer.observe(&Event::LogShortened);
         let effective = Some(effective);
         for (by, effective) in [(Some((&caller).into()), effective), (None, None)] {
             observer.observe(&Event::Ended {

@@ -121,6 +121,9 @@ fn events_by_level_with_fields_by_name() {
         "WARN key retired kid=\"FT-zxqrzbyc\" effective=Immediate".to_owned(),
         format!("WARN revocation log took no entry calls=2 error=\"{could_not}: full\""),
         "WARN revocation log began anew: its data were lost".to_owned(),
+        "WARN revocation log lost its last entries: if a node stopped at the same time, or the same server \
+         keeps sessions, end all logins"
+            .to_owned(),
         format!(
             "INFO ended {} act=\"issue\" cause=\"replaced\" by={another} effective=Immediate",
             alice(another)

@@ -4,15 +4,16 @@
 mod reader;
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use statewise::Result;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::revocation::RedisLog;
+use statewise::observer::{Event, Observer};
 use statewise::revocation::log::{Draft, Fact, MARGIN, Nonce, Page, RevocationLog};
+use statewise::revocation::{RedisLog, RevocationView};
 use statewise::store::contract::Stamp;
 use statewise::store::{Redis, Survives};
 use statewise::testkit::LogFixture;
@@ -400,6 +401,77 @@ fn a_long_log_is_read_in_short_scripts() {
         }
         assert_eq!(sizes, [1024, 1024, 952]);
         assert!(positions.into_iter().eq(1..=3_000));
+    });
+}
+
+#[derive(Debug, Default)]
+struct Losses(Mutex<Vec<&'static str>>);
+
+impl Observer for Losses {
+    fn observe(&self, event: &Event<'_>) {
+        let loss = match event {
+            Event::LogLost => "lost",
+            Event::LogShortened => "shortened",
+            _ => return,
+        };
+        self.0.lock().unwrap().push(loss);
+    }
+}
+
+/// A server that starts from an older snapshot keeps the incarnation of the log and lacks its end. Each node says so
+/// once, and the log gets back what they had read.
+#[test]
+fn a_start_from_an_older_snapshot_is_reported() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let prefix = prefix();
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            let redis = patient(manager(&server).await).prefix(&prefix);
+            let redis = redis.build().unwrap();
+            // Such a server is refused by those who ask.
+            assert!(redis.require_durable().await.unwrap_err().is_misuse());
+            let view = RevocationView::builder(redis.revocations())
+                .max_lifetime(Duration::from_secs(3_600))
+                .build()
+                .unwrap();
+            nodes.push((view, Arc::new(Losses::default())));
+        }
+        let follow = async |expected: &[&str]| {
+            for (view, losses) in &nodes {
+                let upkeep = view.upkeep().observer(losses.clone());
+                // The first calls may discover that the old connection is closed.
+                while upkeep.tick().await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                assert_eq!(std::mem::take(&mut *losses.0.lock().unwrap()), expected);
+            }
+        };
+        let end = async |user: &str| {
+            let _ = nodes[0].0.revoke_subject(user).await.unwrap();
+        };
+        follow(&[]).await;
+        end("alice").await;
+        follow(&[]).await;
+        server.ask(&["SAVE"]).unwrap();
+        end("bob").await;
+        follow(&[]).await;
+        let before = nodes[1].0.health().unwrap();
+        server.kill9();
+        server.restart();
+        follow(&["shortened"]).await;
+        follow(&[]).await;
+        // A node that starts now knows both.
+        let redis = patient(manager(&server).await).prefix(&prefix);
+        let log = redis.build().unwrap().revocations();
+        let late = RevocationView::builder(log).max_lifetime(Duration::from_secs(3_600));
+        let late = late.build().unwrap();
+        late.follow().await.unwrap();
+        let health = late.health().unwrap();
+        assert_eq!(health.facts, 2);
+        assert!(health.position >= before.position, "{health:?}");
     });
 }
 

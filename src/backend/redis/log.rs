@@ -54,8 +54,16 @@ const MAX_PAGE_ENTRIES: usize = 1024;
 /// # When the server loses data
 ///
 /// The log starts over with a new incarnation when all or a part of it is missing: after
-/// `FLUSHALL`, an eviction, or when one of its two keys is deleted by hand. The followers detect a
-/// log that came back shorter than it was, after a crash or a failover. See
+/// `FLUSHALL`, an eviction, or when one of its two keys is deleted by hand:
+/// [`Event::LogLost`](crate::observer::Event::LogLost).
+///
+/// It comes back shorter, in the same incarnation, after a crash with `appendfsync everysec` or `no`, from an older
+/// snapshot, or after a failover. Each follower that had read more, or appended more, reports
+/// [`Event::LogShortened`](crate::observer::Event::LogShortened) and repairs the log. If all nodes start anew too,
+/// none remembers the lost entries: only a login that was stamped in the lost part shows the loss.
+/// [`Redis::require_durable`](crate::store::Redis::require_durable) at the start refuses a server on which a crash
+/// loses entries: without `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`. It does not
+/// check failovers, and no backup that an operator restores. See
 /// [`Redis::durability`](crate::store::Redis::durability) for what survives which.
 ///
 /// # When the connection is lost
