@@ -59,9 +59,9 @@
 //! They need no store. Configure a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with
 //! the same keys, issuer, audience and lifetime. Leave out its
 //! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime): the page on
-//! [services](crate::manual::services#revocations-without-a-secret) says why. Such a service cannot refresh an access token,
-//! as the token does not carry the deadline of its login. A shorter lifetime counts there for
-//! tokens that are signed from then on.
+//! [services](crate::manual::services#revocations-without-a-secret) says why. Such a service cannot refresh
+//! an access token, as the token does not carry the deadline of its login. A shorter lifetime counts there
+//! for tokens that are signed from then on.
 //!
 //! [`reject_orphaned`]: crate::session::SessionBuilder::reject_orphaned
 //! [`Error::theft`]: crate::Error::theft

@@ -16,8 +16,8 @@ use crate::store::record::Record;
 /// Maximum number of members of an index per script. The server runs nothing else during a script, and a server
 /// far away needs few round trips.
 ///
-/// A logout everywhere of 100 000 logins, Redis 7.0, release build: the time of the script (median), and of the
-/// whole logout (best of 3 to 14 rounds in random order, 2026-11-30).
+/// A logout everywhere of 100 000 logins, Redis 7.0, release build: the time of the script (lowest median of a
+/// round), and of the whole logout (best of 3 to 14 rounds in random order, 2026-11-30).
 ///
 /// | members | script | unix socket | 1 ms away | 10 ms away |
 /// |---|---|---|---|---|
