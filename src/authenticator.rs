@@ -277,6 +277,24 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         )))
     }
 
+    /// Finds the login that [`revoke`](Self::revoke) of this credential would end, and changes nothing. You
+    /// do not call it: [`Migrating`](crate::migrating::Migrating) does at a logout, to end the relatives of
+    /// the login before it.
+    ///
+    /// Default: `None`, which is also the answer for a credential that proves no login.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    fn find_login(&self, credential: &str) -> impl Future<Output = Result<Option<Logout>>> + Send {
+        let _ = credential;
+        std::future::ready(Ok(None))
+    }
+
     /// Ends those logins of `subject` that are relatives of a login that has ended. You do not call it:
     /// [`Migrating`](crate::migrating::Migrating) does at a logout, for a login that another node has
     /// upgraded.
@@ -284,8 +302,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Returns the ended logins, and when that takes effect. Returns `None` if this strategy cannot end a
     /// login by its handle, or gives a login another handle than the upgrade asks for.
     ///
-    /// Default: `None`. Then a logout on another node than the one that upgraded ends the old login after
-    /// the overlap, and says so.
+    /// Default: `None`. Then only the node that upgraded knows the old login, and ends it after the overlap.
     ///
     /// # Errors
     ///
@@ -642,6 +659,9 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Affected] }
         $emit! { (Authenticator)
             async revoke_all_except revoke_all_except_dyn (kept: [&Identity<$data>]) -> [Affected]
+        }
+        $emit! { (Authenticator)
+            async find_login find_login_dyn (credential: [&str]) -> [Option<Logout>]
         }
         $emit! { (Authenticator)
             async revoke_relatives revoke_relatives_dyn (subject: [&str], relatives: [&Relatives])

@@ -232,10 +232,11 @@ impl<D> Login<D> {
         (self.stamp, self.continues.map(|login| login.handle))
     }
 
-    /// Returns the handle for the upgrade of this `number`, if the login is one.
-    pub(crate) fn upgraded(&self, number: [u8; 2]) -> Option<Handle> {
+    /// Returns the handle for the upgrade of this `number`, if the login is one. The store finds the login
+    /// under the `indexed` subject.
+    pub(crate) fn upgraded(&self, indexed: &str, number: [u8; 2]) -> Option<Handle> {
         let old = self.continues.filter(|_| self.is_upgrade)?;
-        let old = Handle::of_subject(self.fields.subject_bytes(), *old.handle.as_bytes());
+        let old = Handle::of_subject(indexed.as_bytes(), *old.handle.as_bytes());
         Some(old.with_remembered(self.is_remembered).upgraded(number))
     }
 

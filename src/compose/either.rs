@@ -11,8 +11,9 @@
 //!
 //! One credential reaches one strategy only. The strategies are never tried one after the other:
 //! an outage of one does not affect the users of the other, and a logout never succeeds at the
-//! strategy that does not know the login. With [`any_place`](EitherBuilder::any_place), a logout also
-//! ends what a [`Migrating`](crate::migrating::Migrating) on another node has made of the login.
+//! strategy that does not know the login. The exception is a logout with
+//! [`any_place`](EitherBuilder::any_place): it asks both, to end what a
+//! [`Migrating`](crate::migrating::Migrating) on another node has made of the login.
 //!
 //! # Places
 //!
@@ -85,5 +86,5 @@ mod authenticator;
 mod builder;
 
 pub use authenticator::Either;
-pub(super) use authenticator::{Strategy, finish_replacement};
+pub(super) use authenticator::{Strategy, finish_replacement, issue};
 pub use builder::EitherBuilder;

@@ -136,7 +136,11 @@
 //!     }
 //!
 //!     async fn revoke(&self, credential: &str) -> Result<Logout> {
-//!         let identity = self.verify(credential).await?;
+//!         let identity = match self.verify(credential).await {
+//!             // It has expired, or was never valid: there is nothing to end.
+//!             Err(error) if error.is_rejected() => return Ok(Revocation::Immediate.into()),
+//!             verified => verified?,
+//!         };
 //!         Ok(Logout::new(Revocation::AtExpiry(identity.expires_at())).with_login(&identity))
 //!     }
 //!

@@ -444,6 +444,10 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         answer
     }
 
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        self.inner.find_login(credential).await
+    }
+
     async fn revoke_relatives(
         &self,
         subject: &str,

@@ -3,7 +3,7 @@
 use crate::authenticator::Authenticator;
 use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::login::issued::Revocation;
+use crate::login::issued::{Issued, Revocation};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
 use crate::login::relatives::Relatives;
@@ -16,9 +16,72 @@ pub(super) struct Pair<'a, Old, New> {
     pub(super) overlap: Revocation,
 }
 
-impl<Old: Authenticator, New: Authenticator> Pair<'_, Old, New> {
-    /// Ends all that upgrades have made of an old login that has ended.
-    pub(super) async fn end_of_old(&self, login: Option<LoginRef<'_>>) -> Result<Logout> {
+impl<Old, New> Pair<'_, Old, New>
+where
+    Old: Authenticator,
+    New: Authenticator<Data = Old::Data>,
+{
+    /// Ends the login of an old credential, and all that upgrades have made of it. `known` is the end of
+    /// the one that this node has made.
+    pub(super) async fn revoke_old(
+        &self,
+        credential: &str,
+        known: Option<Logout>,
+    ) -> Result<Logout> {
+        // First the others: after the old login has ended, a repeated call finds none of them.
+        let login = self.old.find_login(credential).await?;
+        let others = self.end_upgrades(login.as_ref().and_then(Logout::login));
+        let others = others.await?;
+        let ended = self.old.revoke(credential).await?;
+        // Another node may have made one in between.
+        let late = self.end_upgrades(ended.login()).await?;
+        let ended = ended.and(others).and(late);
+        Ok(match known {
+            Some(known) => ended.and(known),
+            None => ended,
+        })
+    }
+
+    /// Ends the login of a new credential, the old one that it was made of, and all others that were made
+    /// of that one. `old` is the end of the old one, if this node has made the upgrade.
+    pub(super) async fn revoke_new(&self, credential: &str, old: Option<Logout>) -> Result<Logout> {
+        let login = self.new.find_login(credential).await?;
+        let others = self.end_relatives(login.as_ref().and_then(Logout::login), old);
+        let others = others.await?;
+        Ok(self.new.revoke(credential).await?.and(others))
+    }
+
+    /// Ends the relatives of the logins that a new one is about to replace.
+    pub(super) async fn end_relatives_of(&self, credentials: &[String]) -> Result<Logout> {
+        let mut ended = Logout::new(Revocation::Immediate);
+        for credential in credentials {
+            let (is_new, login) = match self.new.is_well_formed(credential) {
+                true => (true, self.new.find_login(credential).await?),
+                false if self.old.is_well_formed(credential) => {
+                    (false, self.old.find_login(credential).await?)
+                }
+                false => continue,
+            };
+            let login = login.as_ref().and_then(Logout::login);
+            ended = ended.and(match is_new {
+                true => self.end_relatives(login, None).await?,
+                false => self.end_upgrades(login).await?,
+            });
+        }
+        Ok(ended)
+    }
+
+    /// Ends what another node has made of the replaced logins before they ended.
+    pub(super) async fn end_late(&self, issued: &Issued<Old::Data>) -> Result<Option<Logout>> {
+        let mut ended = Logout::new(Revocation::Immediate);
+        for login in issued.replaced().into_iter().flat_map(Logout::logins) {
+            ended = ended.and(self.end_upgrades(Some(login)).await?);
+        }
+        Ok(Some(ended))
+    }
+
+    /// Ends all that upgrades have made of an old login.
+    async fn end_upgrades(&self, login: Option<LoginRef<'_>>) -> Result<Logout> {
         let ended = match login.and_then(find) {
             Some((handle, subject)) => {
                 let upgrades = Relatives::upgrades_of(handle);
@@ -29,9 +92,9 @@ impl<Old: Authenticator, New: Authenticator> Pair<'_, Old, New> {
         Ok(ended.unwrap_or(Logout::new(Revocation::Immediate)))
     }
 
-    /// Ends the old login that a new one, which has ended, was made of, and all others that were made of
-    /// it. `old` is the end of the old one if this node has ended it already.
-    pub(super) async fn end_of_new(
+    /// Ends the old login that a new one was made of, and then all others that were made of it: an upgrade
+    /// looks at the old login after it has stored the new one.
+    async fn end_relatives(
         &self,
         login: Option<LoginRef<'_>>,
         old: Option<Logout>,
@@ -40,20 +103,23 @@ impl<Old: Authenticator, New: Authenticator> Pair<'_, Old, New> {
         let Some((handle, subject)) = login.and_then(find) else {
             return Ok(old.unwrap_or_else(elsewhere));
         };
+        let predecessor = Relatives::predecessor_of(handle);
+        let ended = match predecessor.is_empty() {
+            true => None,
+            // Nothing ends if it has ended before, or if the old strategy is one of the application.
+            false => self.old.revoke_relatives(subject, &predecessor).await?,
+        };
+        let ended = ended.filter(|ended| ended.login().is_some());
         let siblings = Relatives::siblings_of(handle);
         let siblings = self.new.revoke_relatives(subject, &siblings).await?;
-        let predecessor = Relatives::predecessor_of(handle);
-        let old = match old {
-            Some(old) => old,
-            // A strategy of the application draws the handle of each login by itself.
-            None if siblings.is_none() => elsewhere(),
-            None if predecessor.is_empty() => Logout::new(Revocation::Immediate),
-            None => {
-                let ended = self.old.revoke_relatives(subject, &predecessor).await?;
-                // Not found if it has ended, and if the old strategy is one of the application.
-                let ended = ended.filter(|ended| ended.login().is_some());
-                ended.unwrap_or_else(elsewhere)
+        let old = match (old, ended) {
+            (Some(old), Some(ended)) => old.and(ended),
+            (Some(one), None) | (None, Some(one)) => one,
+            // A new strategy of the application draws the handle of each login by itself.
+            (None, None) if predecessor.is_empty() && siblings.is_some() => {
+                Logout::new(Revocation::Immediate)
             }
+            (None, None) => elsewhere(),
         };
         Ok(match siblings {
             Some(siblings) => old.and(siblings),

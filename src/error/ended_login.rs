@@ -13,9 +13,6 @@ pub enum EndCause {
     Evicted,
     /// [`Migrating`](crate::migrating::Migrating) upgraded its credential to a login of the new strategy.
     Upgraded,
-    /// [`Migrating`](crate::migrating::Migrating) had upgraded a login of the old strategy to it, and that one
-    /// has ended.
-    Undone,
     /// The user was not found when the login was
     /// [reloaded](crate::token::TokenBuilder::reload).
     UserGone,
@@ -29,7 +26,6 @@ impl EndCause {
             Self::Replaced => "replaced",
             Self::Evicted => "evicted",
             Self::Upgraded => "upgraded",
-            Self::Undone => "undone",
             Self::UserGone => "user_gone",
         }
     }

@@ -14,8 +14,8 @@ use crate::error::Result;
 /// keep them together. The next bit is 1 for a [remembered](crate::Login::remember) login. The third to
 /// the fifth byte are 0, unless [`Migrating`](crate::migrating::Migrating) has made the login of another
 /// one: then all other bytes are those of that one, so that each node finds one of them by the other. The
-/// remaining 91 bits are random, and a handle is never used twice. A handle alone proves nothing. `Debug`
-/// shows the [`PublicId`].
+/// remaining 91 bits are random, and a handle is never used twice. Only tokens that were made of the same
+/// login share one. A handle alone proves nothing. `Debug` shows the [`PublicId`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle([u8; 16]);
 

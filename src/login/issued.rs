@@ -160,17 +160,6 @@ impl<D> Issued<D> {
         self
     }
 
-    /// Returns this new login as an update has changed it, before it was handed out.
-    pub(crate) fn updated_to(self, updated: Self) -> Self {
-        let refresh = updated.refresh_credential.or(self.refresh_credential);
-        Self {
-            refresh_credential: refresh,
-            outcome: self.outcome,
-            ended: self.ended,
-            ..updated
-        }
-    }
-
     pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
         self

@@ -61,6 +61,11 @@ impl Logout {
         self.of(caller.handle, fields)
     }
 
+    /// Names a login that is about to end.
+    pub(crate) fn found(handle: Handle, fields: Fields) -> Self {
+        Self::new(Revocation::Immediate).of(handle, fields)
+    }
+
     pub(crate) fn of(mut self, handle: Handle, fields: Fields) -> Self {
         self.login = Some((handle, fields));
         self

@@ -3,7 +3,7 @@
 use crate::login::handle::Handle;
 
 /// Logins that are the same login to their user, because [`Migrating`](crate::migrating::Migrating) has
-/// upgraded one to the other. They are found by the handle of one of them.
+/// upgraded one to the other. The handle of one of them tells those of the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Relatives {
     of: Handle,
@@ -15,6 +15,7 @@ enum Kind {
     Predecessor,
     Siblings,
     Upgrades,
+    Itself,
 }
 
 impl Relatives {
@@ -36,9 +37,18 @@ impl Relatives {
         Self { of, kind }
     }
 
+    /// A login that nobody has got.
+    pub(crate) const fn itself(of: Handle) -> Self {
+        let kind = Kind::Itself;
+        Self { of, kind }
+    }
+
     /// Returns true if the login of `handle` is one of them. Ask it for each row of the user.
     #[must_use]
     pub fn contain(&self, handle: Handle) -> bool {
+        if self.kind == Kind::Itself {
+            return handle == self.of;
+        }
         let number = [0; 2];
         let is_kin = handle.with_tag(0, number) == self.of.with_tag(0, number);
         let upgrades = self.upgrades();
@@ -54,11 +64,11 @@ impl Relatives {
     }
 
     /// Returns the only one, where no rows keep several apart: all upgrades of one login then have the
-    /// same handle. `None` if that is the handle of the login itself, or if there are none.
+    /// same handle. `None` if there is none to end: nobody knows the handle, or it is that of the login itself.
     #[must_use]
     pub fn without_rows(&self) -> Option<Handle> {
         let only = self.of.with_tag(self.upgrades()?, [0; 2]);
-        (self.kind != Kind::Siblings).then_some(only)
+        matches!(self.kind, Kind::Predecessor | Kind::Upgrades).then_some(only)
     }
 
     /// Returns true for a login that has existed, and false for logins that any node may have made.
@@ -72,7 +82,7 @@ impl Relatives {
         match self.kind {
             Kind::Predecessor => upgrades.checked_sub(1),
             Kind::Siblings if upgrades == 0 => None,
-            Kind::Siblings => Some(upgrades),
+            Kind::Siblings | Kind::Itself => Some(upgrades),
             Kind::Upgrades => Some(upgrades.saturating_add(1)),
         }
     }

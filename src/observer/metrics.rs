@@ -175,7 +175,6 @@ fn begin_counters() {
         (Act::Issue, EndCause::Evicted),
         (Act::Refresh, EndCause::Evicted),
         (Act::Refresh, EndCause::Upgraded),
-        (Act::Refresh, EndCause::Undone),
         (Act::Refresh, EndCause::UserGone),
         (Act::Update, EndCause::UserGone),
         (Act::IssueTicket, EndCause::Evicted),

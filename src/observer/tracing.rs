@@ -57,7 +57,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
 /// `device`, `method`, `path`, `origin` and `host`: they are strings, which a subscriber quotes. `path` has
 /// no query. *Ended* is one line for each login that ended without a logout: `login` is the ended one, `cause` is
-/// `replaced`, `evicted`, `upgraded`, `undone` or `user_gone`, and `by` the public id of the login in favor of which it
+/// `replaced`, `evicted`, `upgraded` or `user_gone`, and `by` the public id of the login in favor of which it
 /// ended. `by` is missing if there is none, as after a failure: the next line of the call says why. A ticket that
 /// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, and `tried` the user of a failed
 /// login, if the application has [noted](crate::web::SignIn::failed) it.

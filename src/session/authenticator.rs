@@ -457,6 +457,11 @@ where
         Ok(removed.await?.into())
     }
 
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        let row = self.logins.prove(credential).await?;
+        Ok(row.map(|row| Logout::found(row.handle(), row.fields)))
+    }
+
     async fn revoke_relatives(
         &self,
         subject: &str,

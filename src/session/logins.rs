@@ -216,7 +216,7 @@ impl<S: SessionStore> Logins<S> {
         let mut credential =
             SessionCredential::draw(self.kind, &subject, login.is_remembered, &*self.entropy)?;
         if login.is_upgrade
-            && let Some(handle) = login.upgraded(entropy::draw(&*self.entropy)?)
+            && let Some(handle) = login.upgraded(&subject, entropy::draw(&*self.entropy)?)
         {
             credential = credential.with_handle(handle);
         }
@@ -906,21 +906,39 @@ impl<S: SessionStore> Logins<S> {
         Ok(found)
     }
 
+    /// Returns the row of a credential that proves its login, however old it is.
+    pub(crate) async fn prove(&self, credential: &str) -> Result<Option<Record>> {
+        Ok(self.row_to_end(credential, self.now()?).await?.ok())
+    }
+
     /// Ends the login of a credential. The policy is not asked: another node may have a looser one.
     pub(crate) async fn end(&self, credential: &str) -> Result<Ended> {
         let now = self.now()?;
+        let row = match self.row_to_end(credential, now).await? {
+            Ok(row) => row,
+            Err(ended) => return Ok(ended),
+        };
+        let removed = self.store.remove(row.handle(), row.subject(), now).await?;
+        Ok(Ended::Login(row, removed))
+    }
+
+    /// Loads the row of a credential. Returns why there is nothing to end if the credential proves no login.
+    async fn row_to_end(
+        &self,
+        credential: &str,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Record, Ended>> {
         let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
         let (handle, load) = (credential.handle(), Load::new().authoritative());
         let Some(row) = name_login(self.store.load(handle, load, now).await, handle)? else {
-            return Ok(Ended::Absent);
+            return Ok(Err(Ended::Absent));
         };
         check_handle(&row, handle)?;
         let (proof, windows) = (credential.proof(), self.policy.windows);
         if judge((&row).into(), &credential, &proof, windows, now) == Verdict::Unknown {
-            return Ok(Ended::Unproven);
+            return Ok(Err(Ended::Unproven));
         }
-        let removed = self.store.remove(handle, row.subject(), now).await?;
-        Ok(Ended::Login(row, removed))
+        Ok(Ok(row))
     }
 }
 

@@ -957,7 +957,7 @@ where
         let fields = fields_of(&login, None)?;
         check_size(&fields, MAX_FIELD_BYTES)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
-        let handle = match login.upgraded([0; 2]) {
+        let handle = match login.upgraded(login.subject(), [0; 2]) {
             // All upgrades of one login have one handle, by which they end together.
             Some(handle) => handle,
             None => Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
@@ -1136,6 +1136,12 @@ where
         self.with_opened(token, |claims, _| Ok((claims.handle, fields_in(claims))))
     }
 
+    /// The time by which each token that there is has expired.
+    fn last_expiry(&self) -> Result<Revocation> {
+        let latest = self.now()?.saturating_add(self.policy.last_secs());
+        Ok(Revocation::AtExpiry(latest.into()))
+    }
+
     async fn end(&self, token: &str) -> Result<Logout> {
         // The token may have been refreshed, even if it has expired. Only the deadline in the token
         // is certain, because another node may be configured with another policy.
@@ -1146,7 +1152,11 @@ where
         let effective = match &self.revocations {
             _ if rest == 0 => Revocation::Immediate,
             Some(view) => {
-                let life = Duration::from_secs(rest);
+                // Upgrades of one login share a handle, and another one may have a later deadline.
+                let life = match handle.upgrades() {
+                    0 => Duration::from_secs(rest),
+                    _ => view.max_lifetime(),
+                };
                 view.end_login(handle, fields.subject(), life).await?
             }
             None => Revocation::AtExpiry(deadline.into()),
@@ -1287,14 +1297,19 @@ where
             self.changes.note(subject);
             let effective = match &self.revocations {
                 Some(view) => view.revoke_subject(subject).await?,
-                None => {
-                    let latest = self.now()?.saturating_add(self.policy.last_secs());
-                    Revocation::AtExpiry(latest.into())
-                }
+                None => self.last_expiry()?,
             };
             Ok(Affected::new(None, effective))
         };
         self.also_ends.and(subject, revoke).await
+    }
+
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        match self.prove(credential) {
+            Ok((handle, fields)) => Ok(Some(Logout::found(handle, fields))),
+            Err(error) if error.is_rejected() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn revoke_relatives(
@@ -1302,14 +1317,15 @@ where
         subject: &str,
         relatives: &Relatives,
     ) -> Result<Option<Logout>> {
-        let (handle, view) = match (relatives.without_rows(), &self.revocations) {
-            (None, _) => return Ok(Some(Logout::new(Revocation::Immediate))),
-            (Some(_), None) => return Ok(None),
-            (Some(handle), Some(view)) => (handle, view),
+        let Some(handle) = relatives.without_rows() else {
+            return Ok(Some(Logout::new(Revocation::Immediate)));
         };
         // The deadline of a token that is not presented is unknown.
-        let effective = view.end_login(handle, subject, view.max_lifetime());
-        let logout = Logout::new(effective.await?);
+        let effective = match &self.revocations {
+            Some(view) => view.end_login(handle, subject, view.max_lifetime()).await?,
+            None => self.last_expiry()?,
+        };
+        let logout = Logout::new(effective);
         // Nobody knows if there are tokens that upgrades have made.
         Ok(Some(match relatives.exist() {
             true => logout.of(handle, FieldsBuilder::new(subject).build()),

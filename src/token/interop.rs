@@ -558,7 +558,7 @@ fn handle_of(claims: &Claims<'_>, subject: &str, signed: &[u8]) -> Handle {
     }
     let mut handle = [0; 16];
     handle.copy_from_slice(&hash.finalize()[..16]);
-    Handle::of_subject(subject.as_bytes(), handle)
+    Handle::of_subject(subject.as_bytes(), handle).with_tag(0, [0; 2])
 }
 
 /// Cuts the prefix of a type that may be left out (RFC 7515, section 4.1.9).

@@ -9,3 +9,4 @@ mod hybrid;
 mod migrating;
 mod presets;
 mod steps;
+mod upgrades;

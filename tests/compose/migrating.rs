@@ -35,7 +35,7 @@ use statewise::{
 };
 
 pub(crate) const ABSOLUTE: u64 = 12 * 3600;
-const OVERLAP: u64 = 60;
+pub(crate) const OVERLAP: u64 = 60;
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -84,7 +84,7 @@ pub(crate) fn view(log: impl RevocationLog, clock: &ManualClock) -> RevocationVi
 pub(crate) type Any = Arc<dyn DynAuthenticator<String>>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Strategy {
+pub(crate) enum Strategy {
     Session,
     Token,
     RevocableToken,
@@ -99,12 +99,17 @@ const ALL: [Strategy; 4] = [
 ];
 
 impl Strategy {
-    fn make(self, key: &[u8; 32], clock: &ManualClock) -> Any {
+    pub(crate) fn make(self, key: &[u8; 32], clock: &ManualClock) -> Any {
         let log = MemoryLog::new().unwrap();
         self.make_with(key, clock, &view(log, clock))
     }
 
-    fn make_with(self, key: &[u8; 32], clock: &ManualClock, view: &RevocationView) -> Any {
+    pub(crate) fn make_with(
+        self,
+        key: &[u8; 32],
+        clock: &ManualClock,
+        view: &RevocationView,
+    ) -> Any {
         let sessions = session_builder(memory(), clock);
         let tokens = token_builder(key, clock);
         match self {
@@ -118,13 +123,13 @@ impl Strategy {
         }
     }
 
-    fn can_end_at_once(self) -> bool {
+    pub(crate) fn can_end_at_once(self) -> bool {
         self != Self::Token
     }
 }
 
 /// Both directions between all strategies with distinguishable credentials.
-fn pairs() -> impl Iterator<Item = (Strategy, Strategy)> {
+pub(crate) fn pairs() -> impl Iterator<Item = (Strategy, Strategy)> {
     let pairs = |old| ALL.into_iter().map(move |new| (old, new));
     let differ = |pair: &(Strategy, Strategy)| {
         *pair != (Strategy::Session, Strategy::Session)
@@ -133,13 +138,13 @@ fn pairs() -> impl Iterator<Item = (Strategy, Strategy)> {
     ALL.into_iter().flat_map(pairs).filter(differ)
 }
 
-struct Service {
-    clock: ManualClock,
-    old: Any,
-    auth: Migrating<Any, Any>,
+pub(crate) struct Service {
+    pub(crate) clock: ManualClock,
+    pub(crate) old: Any,
+    pub(crate) auth: Migrating<Any, Any>,
 }
 
-fn service(old: Strategy, new: Strategy) -> Service {
+pub(crate) fn service(old: Strategy, new: Strategy) -> Service {
     let clock = ManualClock::default();
     // Both follow one log.
     let view = view(MemoryLog::new().unwrap(), &clock);
@@ -168,7 +173,7 @@ pub(crate) fn refreshable(issued: &Issued<String>) -> &str {
     issued.refreshable().reveal()
 }
 
-fn verify(auth: &impl Authenticator<Data = String>, credential: &str) -> Result<()> {
+pub(crate) fn verify(auth: &impl Authenticator<Data = String>, credential: &str) -> Result<()> {
     block_on(auth.verify(credential)).map(|caller| assert_eq!(caller.subject(), "alice"))
 }
 
@@ -598,7 +603,7 @@ fn ambiguous_credential_forms_are_misuse() {
 }
 
 /// A token of jsonwebtoken for ten minutes, signed with `secret`.
-fn foreign_token(secret: &[u8; 32], clock: &ManualClock, subject: &str) -> String {
+pub(crate) fn foreign_token(secret: &[u8; 32], clock: &ManualClock, subject: &str) -> String {
     let now = clock.now().unwrap().unix();
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
     let (iss, exp) = ("https://other.example", now + 600);
@@ -774,7 +779,7 @@ fn nodes_of_two_steps_log_no_device_out() {
 }
 
 /// Another node of the same change of strategy.
-fn another_node(auth: &Migrating<Any, Any>, clock: &ManualClock) -> Migrating<Any, Any> {
+pub(crate) fn another_node(auth: &Migrating<Any, Any>, clock: &ManualClock) -> Migrating<Any, Any> {
     let (old, new) = auth.strategies();
     let other = Migrating::builder(Arc::clone(old), Arc::clone(new)).overlap(seconds(OVERLAP));
     other.clock(clock.clone()).build().unwrap()

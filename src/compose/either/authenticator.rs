@@ -63,11 +63,12 @@ where
         }
     }
 
-    /// Ends the login of a credential, and no other one.
-    pub(in crate::compose) async fn revoke_one(&self, credential: &str) -> Result<Logout> {
-        match self.strategy(credential)? {
-            Strategy::First => self.first.revoke(credential).await,
-            Strategy::Second => self.second.revoke(credential).await,
+    /// The two as the step before a `Migrating`: other nodes may upgrade logins of the first strategy already.
+    fn pair(&self) -> Pair<'_, A, B> {
+        Pair {
+            old: &self.first,
+            new: &self.second,
+            overlap: Revocation::Immediate,
         }
     }
 
@@ -86,7 +87,7 @@ where
 }
 
 /// Issues a login of one strategy. Ends the logins of the other strategy that it replaces.
-async fn issue<One: Authenticator>(
+pub(in crate::compose) async fn issue<One: Authenticator>(
     one: &One,
     other: &impl Authenticator<Data = One::Data>,
     mut login: Login<One::Data>,
@@ -149,8 +150,16 @@ where
     }
 
     async fn issue(&self, mut login: Login<A::Data>) -> Result<Issued<A::Data>> {
+        if !self.is_by_place {
+            let pair = self.pair();
+            let others = pair.end_relatives_of(&login.replaces).await?;
+            let issued = issue(&self.first, &self.second, login).await?;
+            let issued = issued.with_replaced(others);
+            let late = pair.end_late(&issued).await;
+            return finish_replacement(&self.first, issued, late).await;
+        }
         // As for a verification, the place is consumed.
-        let place = login.place.take_if(|_| self.is_by_place);
+        let place = login.place.take();
         match place {
             Some(Place::Bearer) => issue(&self.second, &self.first, login).await,
             _ => issue(&self.first, &self.second, login).await,
@@ -180,21 +189,19 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        let logout = self.revoke_one(credential).await?;
-        if self.is_by_place {
-            return Ok(logout);
+        match self.strategy(credential)? {
+            Strategy::First if self.is_by_place => self.first.revoke(credential).await,
+            Strategy::Second if self.is_by_place => self.second.revoke(credential).await,
+            Strategy::First => self.pair().revoke_old(credential, None).await,
+            Strategy::Second => self.pair().revoke_new(credential, None).await,
         }
-        // The step before a `Migrating`: other nodes may upgrade logins of the first strategy already.
-        let pair = Pair {
-            old: &self.first,
-            new: &self.second,
-            overlap: Revocation::Immediate,
-        };
-        let relatives = match self.strategy(credential)? {
-            Strategy::First => pair.end_of_old(logout.login()).await?,
-            Strategy::Second => pair.end_of_new(logout.login(), None).await?,
-        };
-        Ok(logout.and(relatives))
+    }
+
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        match self.strategy(credential)? {
+            Strategy::First => self.first.find_login(credential).await,
+            Strategy::Second => self.second.find_login(credential).await,
+        }
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {

@@ -798,6 +798,14 @@ where
         Ok(removed.await?.into())
     }
 
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        if self.logins.parse(credential).is_none() {
+            return self.tokens.find_login(credential).await;
+        }
+        let row = self.logins.prove(credential).await?;
+        Ok(row.map(|row| Logout::found(row.handle(), row.fields)))
+    }
+
     async fn revoke_relatives(
         &self,
         subject: &str,

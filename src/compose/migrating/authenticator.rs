@@ -12,17 +12,16 @@ use crate::base::boxed::BoxFuture;
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
-use crate::compose::either::{Either, Strategy, finish_replacement};
+use crate::compose::either::{Either, Strategy, finish_replacement, issue};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::compose::pair::Pair;
-use crate::error::{EndCause, Error, Rejection, Result};
+use crate::error::{EndedLogin, Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, instead, replaced};
-use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
 use crate::login::relatives::Relatives;
 use crate::observer::Observer;
@@ -38,8 +37,8 @@ const REVOCATIONS_PER_STEP: usize = 100;
 const REPLAY_SECS: u64 = 5;
 /// Pause between two steps of the upkeep.
 const STEP_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum number of attempts to copy the changes of an old login that other callers change.
-const MAX_RELOADS: usize = 16;
+/// Maximum number of attempts to upgrade a login that other callers change at the same time.
+const MAX_UPGRADE_ATTEMPTS: usize = 8;
 /// Value of `last_seen` before the first old credential.
 const NOT_SEEN: u64 = u64::MAX;
 
@@ -60,27 +59,31 @@ const NOT_SEEN: u64 = u64::MAX;
 /// The node that has upgraded an old credential revokes it after the
 /// [overlap](super::MigratingBuilder::overlap), by the [upkeep](Authenticator::upkeep) or when it is
 /// presented there next. A logout does not wait for that. On every node, also on those of the step before,
-/// it ends the old login and every new login that nodes have made of it. A copy of the old credential that
-/// a thief has upgraded before is useless too.
+/// it ends the old login and every new login that nodes have made of it: also one that a thief has made of a
+/// copy.
 ///
-/// | the user logs out with | the old credential, and what was made of it |
+/// | call | ends |
 /// |---|---|
-/// | [`revoke_all`](Authenticator::revoke_all) or [`revoke_all_except`](Authenticator::revoke_all_except) | end at the time that the call answers |
-/// | [`revoke`](Authenticator::revoke) of any credential of the login | end at the time that the call answers |
-/// | `revoke_id` of the new strategy, for a login in a list | the old one ends after the overlap, and may be upgraded until then |
+/// | [`revoke_all`](Authenticator::revoke_all), [`revoke_all_except`](Authenticator::revoke_all_except) | old and new logins of the user |
+/// | [`revoke`](Authenticator::revoke), and a login that [replaces](Login::replaces) | the login of the credential, the one that it was made of, and all others that were made of that one |
+/// | `revoke_id` of one strategy, for a login in a list | that one. Within the overlap, the other one goes on |
 ///
-/// A strategy of the application answers [`revoke_relatives`](Authenticator::revoke_relatives) with
-/// `None`. Then only the node that has upgraded ends the old login at once. Another node answers the
-/// overlap.
+/// The answer says when. It names a time at which tokens expire that nobody can revoke.
+///
+/// A strategy of the application does not tell the others by the handle of one
+/// ([`revoke_relatives`](Authenticator::revoke_relatives) is `None`). Then only the node that has upgraded
+/// ends the other login too: log out with `revoke_all` while the change lasts.
 ///
 /// # Updates
 ///
 /// An [`update_all`](Authenticator::update_all) on any node also reaches a login that is being upgraded. It
-/// may then call its edit twice for one login: let the edit set values, and not add to them.
+/// may then call its edit twice for one login: let the edit set values, and not add to them. An
+/// [`update`](Authenticator::update) with a new credential does not reach the old login.
 ///
 /// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
 /// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
-/// a credential of an old strategy that cannot revoke, such as tokens without a revocation log.
+/// a credential of an old strategy that cannot revoke, such as tokens without a revocation log. After a second
+/// change of strategy, only `revoke_all` ends a login from before the first one.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -244,6 +247,30 @@ where
         presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
+        let mut evicted = Vec::new();
+        for _ in 0..MAX_UPGRADE_ATTEMPTS {
+            match self.try_upgrade(key, presented, now, &mut evicted).await {
+                Ok(Some(issued)) => {
+                    return Ok(issued.with_evicted(evicted.iter().map(|ended| ended.login)));
+                }
+                // The old login has changed meanwhile.
+                Ok(None) => {}
+                Err(error) => return Err(error.with_ended(evicted)),
+            }
+        }
+        let what = "other calls keep changing the login while it is upgraded";
+        Err(Error::could_not(what, None).with_ended(evicted))
+    }
+
+    /// Tries to upgrade an old credential. `None` if the old login has changed meanwhile: no client has got
+    /// the new one then. Adds the logins that a limit has ended in favor of one that was not handed out.
+    async fn try_upgrade(
+        &self,
+        key: Key,
+        presented: Presented<'_>,
+        now: Timestamp,
+        evicted: &mut Vec<EndedLogin>,
+    ) -> Result<Option<Issued<Old::Data>>> {
         // Before the old login is read: an update of all logins in between makes the new one outdated.
         let begun = self.new_strategy().begin().await;
         // A refresh and not only a verification: it also detects a stolen credential.
@@ -265,7 +292,7 @@ where
         };
         let overlap = Duration::from_secs(self.overlap_secs);
         let ended = Logout::new(Revocation::Within(overlap)).with_login(&caller);
-        let (deadline, mut version) = (caller.deadline, caller.version());
+        let (deadline, version) = (caller.deadline, caller.version());
         let mut login = caller.into_login();
         login.place = presented.place();
         login.is_upgrade = true;
@@ -277,12 +304,12 @@ where
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if is_refreshed && !error.is_misuse() => {
-                return instead(&error, self.old_strategy().refresh_with(presented).await);
+                let refreshed = self.old_strategy().refresh_with(presented).await;
+                return instead(&error, refreshed).map(Some);
             }
-            new => new?,
+            new => new?.with_outcome(Outcome::Rotated),
         };
-        let mut new = new.with_outcome(Outcome::Rotated);
-        let mut upgrade = Upgrade {
+        let upgrade = Upgrade {
             old: Credential::new(presented.credential().to_owned()),
             new: new.credential().clone(),
             refresh: new.refresh_credential().cloned(),
@@ -291,43 +318,28 @@ where
             until: now.saturating_add(self.overlap_secs),
             tried_at: None,
         };
-        for _ in 0..MAX_RELOADS {
-            // Inserted before the old login is checked again: a logout with the old credential is
-            // either seen by that check, or finds this upgrade.
-            self.upgrades.insert(key, upgrade.clone());
-            let old = match self.check_old_login(&upgrade).await {
-                Ok(old) if old.version() == version => {
-                    self.upgraded.fetch_add(1, Ordering::Relaxed);
-                    if new.identity().deadline < deadline {
-                        self.shortened.fetch_add(1, Ordering::Relaxed);
-                    }
-                    return Ok(new.with_upgraded(ended));
+        // Inserted before the old login is checked again: a logout with the old credential is either seen
+        // by that check, or finds this upgrade.
+        self.upgrades.insert(key, upgrade.clone());
+        match self.check_old_login(&upgrade).await {
+            Ok(old) if old.version() == version => {
+                self.upgraded.fetch_add(1, Ordering::Relaxed);
+                if new.identity().deadline < deadline {
+                    self.shortened.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(old) => old,
-                Err(error) => {
-                    // It was not reported, so its end is not either.
-                    let _ = self.discard(&key, &upgrade, &error).await;
-                    return Err(error.with_ended(new.all_ended()));
-                }
-            };
-            // An update on another node has found the old login, and perhaps not the new one.
-            version = old.version();
-            match self.copy_edits(old, upgrade.refreshable()).await {
-                Ok(Some(updated)) => new = new.updated_to(updated),
-                // Read the old login again.
-                Ok(None) => version = version.wrapping_add(1),
-                Err(error) => {
-                    // It was not reported, so its end is not either.
-                    let _ = self.discard(&key, &upgrade, &error).await;
-                    return Err(error.with_ended(new.all_ended()));
-                }
+                return Ok(Some(new.with_upgraded(ended)));
             }
-            upgrade.new = new.credential().clone();
-            upgrade.refresh = new.refresh_credential().cloned().or(upgrade.refresh);
+            // An update of all logins has found the old one, and perhaps not the new one.
+            Ok(_) => {}
+            Err(error) if error.rejection() == Some(Rejection::Outdated) => {}
+            Err(error) => {
+                self.discard(&key, &new).await;
+                return Err(error.with_ended(new.all_ended()));
+            }
         }
-        self.upgrades.remove(&key);
-        let what = "other calls keep changing the login while it is upgraded";
-        Err(Error::could_not(what, None).with_ended(new.all_ended()))
+        self.discard(&key, &new).await;
+        evicted.extend(new.all_ended());
+        Ok(None)
     }
 
     /// Verifies that the old login has not ended, and returns it. No new login is returned without this
@@ -337,53 +349,25 @@ where
         self.old_strategy().verify_with(witness).await
     }
 
-    /// Gives the roles, the device and the data of an old login to the new one. `None` if another caller
-    /// has changed the new one meanwhile.
-    async fn copy_edits(
-        &self,
-        old: Identity<Old::Data>,
-        new: &str,
-    ) -> Result<Option<Issued<Old::Data>>> {
-        let roles: Vec<_> = old.roles().map(str::to_owned).collect();
-        let device = old.device().map(str::to_owned);
-        let (mut data, mut was_changed) = (Some(old.replace_data(()).0), false);
-        let edit = &mut |login: &mut Edit<Old::Data>| {
-            let Some(data) = data.take() else {
-                was_changed = true;
-                return Err(Error::could_not("another call changes the login", None));
-            };
-            login.data = data;
-            login.roles.clone_from(&roles);
-            login.device.clone_from(&device);
-            Ok(())
-        };
-        match self.new_strategy().update(new, edit).await {
-            Err(_) if was_changed => Ok(None),
-            updated => updated.map(Some),
-        }
-    }
-
-    /// Forgets an upgrade whose old login could not be read, and ends the new login if the old one has
-    /// ended. In an outage no client has its credential. It is not ended then: the next upgrade may have the
-    /// same handle, and the log would end that too.
-    async fn discard(&self, key: &Key, upgrade: &Upgrade, error: &Error) -> Option<Logout> {
-        let revoked = match error.is_rejected() {
-            true => self.new_strategy().revoke(upgrade.refreshable()).await.ok(),
-            false => None,
-        };
+    /// Ends a new login that nobody has got, and forgets its upgrade. It was not reported, so its end is not
+    /// either. A token is not revoked: other upgrades of the old login have its handle.
+    async fn discard(&self, key: &Key, new: &Issued<Old::Data>) {
         self.upgrades.remove(key);
-        revoked
+        let (strategy, identity) = (self.new_strategy(), new.identity());
+        let itself = Relatives::itself(identity.handle);
+        // If this fails, the login stays until it expires.
+        if let Ok(None) = strategy.revoke_relatives(identity.subject(), &itself).await {
+            let _ = strategy.revoke(new.refreshable().reveal()).await;
+        }
     }
 
     /// Returns the new login of a recent upgrade again.
     async fn replay(&self, key: Key, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
-        // The call that made the upgrade may be about to discard it.
         if let Err(error) = self.check_old_login(&upgrade).await {
-            // The expiry of the old credential does not end the new login.
-            if error.is_rejected() && error.rejection() != Some(Rejection::Expired) {
-                let ended = self.discard(&key, &upgrade, &error).await;
-                let ended = ended.iter().flat_map(|new| new.ended(EndCause::Undone));
-                return Err(error.with_ended(ended));
+            if error.is_rejected() {
+                // Another node may have ended the old login after its overlap, and a client may have the
+                // new one.
+                self.upgrades.remove(&key);
             }
             return Err(error);
         }
@@ -414,25 +398,6 @@ where
             old: self.old_strategy(),
             new: self.new_strategy(),
             overlap: Revocation::Within(Duration::from_secs(self.overlap_secs)),
-        }
-    }
-
-    /// Ends the relatives of the `login` for which `credential` was presented, and that has ended.
-    async fn revoke_relatives(
-        &self,
-        credential: &str,
-        login: Option<LoginRef<'_>>,
-    ) -> Result<Logout> {
-        let known = self.revoke_counterpart(credential).await?;
-        match self.either.strategy(credential)? {
-            Strategy::First => self.pair().end_of_new(login, known).await,
-            Strategy::Second => {
-                let upgrades = self.pair().end_of_old(login).await?;
-                Ok(match known {
-                    Some(known) => known.and(upgrades),
-                    None => upgrades,
-                })
-            }
         }
     }
 
@@ -507,18 +472,16 @@ where
     async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
         let inner = &*self.inner;
         let replaces = login.replaces.clone();
-        let mut issued = inner.either.issue(login).await?;
+        let mut others = inner.pair().end_relatives_of(&replaces).await?;
         for old in &replaces {
-            let counterpart = inner.revoke_counterpart(old).await;
-            issued = finish_replacement(inner.new_strategy(), issued, counterpart).await?;
+            if let Some(counterpart) = inner.revoke_counterpart(old).await? {
+                others = others.and(counterpart);
+            }
         }
-        let mut ended = Logout::new(Revocation::Immediate);
-        for login in issued.replaced().into_iter().flat_map(Logout::logins) {
-            // Of either strategy.
-            ended = ended.and(inner.pair().end_of_old(Some(login)).await?);
-            ended = ended.and(inner.pair().end_of_new(Some(login), None).await?);
-        }
-        finish_replacement(inner.new_strategy(), issued, Ok(Some(ended))).await
+        let issued = issue(inner.new_strategy(), inner.old_strategy(), login).await?;
+        let issued = issued.with_replaced(others);
+        let late = inner.pair().end_late(&issued).await;
+        finish_replacement(inner.new_strategy(), issued, late).await
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
@@ -548,10 +511,16 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        let logout = self.inner.either.revoke_one(credential).await?;
-        let relatives = self.inner.revoke_relatives(credential, logout.login());
-        let relatives = relatives.await?;
-        Ok(logout.and(relatives))
+        let inner = &*self.inner;
+        let known = inner.revoke_counterpart(credential).await?;
+        match inner.either.strategy(credential)? {
+            Strategy::First => inner.pair().revoke_new(credential, known).await,
+            Strategy::Second => inner.pair().revoke_old(credential, known).await,
+        }
+    }
+
+    async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
+        self.inner.either.find_login(credential).await
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
