@@ -14,7 +14,7 @@ use crate::error::{EndCause, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Begun, IssuerId};
-use crate::login::edit::EditFn;
+use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation};
 use crate::login::login_ref::LoginRef;
@@ -120,7 +120,11 @@ impl<A: Authenticator> Observed<A> {
             Ok(Some(session)) => {
                 let login = session.record().identity((), IssuerId::NONE);
                 let login = (&login).into();
-                let event = Event::Updated { act, login };
+                let event = Event::Updated {
+                    act,
+                    login,
+                    stepped_up: None,
+                };
                 self.observer.observe_call(&event, begun.elapsed());
             }
             Ok(None) => {}
@@ -458,10 +462,18 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
         let begun = Instant::now();
-        let answer = self.inner.update(credential, edit).await;
+        // The last call of the edit counts.
+        let mut stepped_up = None;
+        let noted = &mut |login: &mut Edit<A::Data>| {
+            edit(login)?;
+            stepped_up = login.stepped_up().map(str::to_owned);
+            Ok(())
+        };
+        let answer = self.inner.update(credential, noted).await;
         self.report(Act::Update, begun, &answer, |issued| Event::Updated {
             act: Act::Update,
             login: issued.identity().into(),
+            stepped_up: stepped_up.as_deref(),
         });
         answer
     }

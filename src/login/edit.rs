@@ -142,6 +142,11 @@ impl<D> Edit<D> {
         self.step = None;
     }
 
+    /// Returns the class to which the edit steps the login up.
+    pub(crate) fn stepped_up(&self) -> Option<&str> {
+        self.step.as_ref().map(|step| &*step.acr)
+    }
+
     /// Returns true if the edit steps the login up.
     pub(crate) fn steps_up(&self) -> bool {
         self.step.is_some()

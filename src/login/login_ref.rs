@@ -7,7 +7,7 @@ use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 
-/// A login in an event: its subject, public id, device and roles.
+/// A login in an event: its subject, public id, device, roles and authentication context class.
 #[derive(Clone, Copy)]
 pub struct LoginRef<'a> {
     subject: &'a str,
@@ -65,6 +65,13 @@ impl<'a> LoginRef<'a> {
     #[must_use]
     pub fn roles(&self) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
         self.fields.map(Fields::roles)
+    }
+
+    /// The authentication context class that was given at login, without a
+    /// [step-up](crate::Edit::step_up); `None` if there is none, or it is unknown.
+    #[must_use]
+    pub fn acr(&self) -> Option<&'a str> {
+        self.fields.and_then(Fields::acr)
     }
 
     /// The public id of the login. Usually a hash, computed on each call.

@@ -115,6 +115,8 @@ pub enum Event<'a> {
         act: Act,
         /// The login, as it is now.
         login: LoginRef<'a>,
+        /// The authentication context class, if this call stepped the login up.
+        stepped_up: Option<&'a str>,
     },
     /// All logins of a subject were updated.
     UpdatedAll {
@@ -477,7 +479,10 @@ pub enum Denied<'a> {
     /// The last authentication of the caller is too old.
     TooOld,
     /// The caller authenticated in another way than required.
-    WeakAcr,
+    WeakAcr {
+        /// The required authentication context class.
+        acr: &'a str,
+    },
     /// A page of another origin sent the request. The client controls both texts.
     CrossOrigin {
         /// The field `Origin`, if there is one.
@@ -498,7 +503,7 @@ impl Denied<'_> {
         Self::NotALogin.name(),
         Self::Forbidden.name(),
         Self::TooOld.name(),
-        Self::WeakAcr.name(),
+        Self::WeakAcr { acr: "" }.name(),
         Self::CrossOrigin {
             origin: None,
             host: None,
@@ -517,7 +522,7 @@ impl Denied<'_> {
             Self::NotALogin => "not_a_login",
             Self::Forbidden => "forbidden",
             Self::TooOld => "too_old",
-            Self::WeakAcr => "weak_acr",
+            Self::WeakAcr { .. } => "weak_acr",
             Self::CrossOrigin { .. } => "cross_origin",
         }
     }

@@ -17,6 +17,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
 /// | `statewise_ended_total`, in logins that [ended](Event::Ended) without a logout, and tickets | `act`, `cause` |
 /// | `statewise_updated_total` | `act` |
+/// | `statewise_stepped_up_total`, of these updates | |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_everything_revoked_total`, `statewise_keys_retired_total`, on each node that learns it | |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
@@ -83,12 +84,13 @@ pub struct MetricsObserver(());
 
 /// Counters without labels, and their help texts.
 #[rustfmt::skip]
-const PLAIN: [(&str, &str); 15] = [
+const PLAIN: [(&str, &str); 16] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
     ("statewise_orphaned_total", "Refreshes repeated after the grace, with an unused successor."),
+    ("statewise_stepped_up_total", "Updates that stepped a login up."),
     ("statewise_tickets_issued_total", "Tickets."),
     ("statewise_tickets_updated_total", "Updates of the payload of a ticket."),
     ("statewise_tickets_redeemed_total", "Redeemed tickets."),
@@ -254,7 +256,12 @@ impl Observer for MetricsObserver {
             Event::TicketIssued { .. } => counter!("statewise_tickets_issued_total"),
             Event::TicketUpdated { .. } => counter!("statewise_tickets_updated_total"),
             Event::TicketRedeemed { .. } => counter!("statewise_tickets_redeemed_total"),
-            Event::Updated { act, .. } => counter!("statewise_updated_total", "act" => act.name()),
+            Event::Updated {
+                act, stepped_up, ..
+            } => {
+                counter!("statewise_stepped_up_total").increment(u64::from(stepped_up.is_some()));
+                counter!("statewise_updated_total", "act" => act.name())
+            }
             Event::UpdatedAll { .. } => counter!("statewise_updated_total", "act" => "update_all"),
             Event::Revoked { act, .. } => counter!("statewise_revoked_total", "act" => act.name()),
             Event::RevokedAll { .. } => counter!("statewise_revoked_total", "act" => "revoke_all"),

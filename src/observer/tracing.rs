@@ -32,7 +32,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
 /// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
-/// | issued | info | `subject`, `login`, `device` |
+/// | issued | info | `subject`, `login`, `device`, `acr` |
 /// | ended | info | `act`, `subject`, `login`, `device`, `cause`, `by`, `effective` |
 /// | orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
@@ -40,6 +40,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | revoked all, updated all | info | `subject`, `count`, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
 /// | updated | info | `act`, `subject`, `login`, `device`, `roles` |
+/// | stepped up | info | `act`, `subject`, `login`, `device`, `acr`, `roles` |
 /// | refused | info | `act`, `cause` |
 /// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
 /// | denied: failed login, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required` |
@@ -59,14 +60,15 @@ use crate::observer::throttle::{Line, Throttle};
 /// no query. *Ended* is one line for each login that ended without a logout: `login` is the ended one, `cause` is
 /// `replaced`, `evicted`, `upgraded` or `user_gone`, and `by` the public id of the login in favor of which it
 /// ended. `by` is missing if there is none, as after a failure: the next line of the call says why. A ticket that
-/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, and `tried` the user of a failed
+/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller lacks, and `tried` the user of a failed
 /// login, if the application has [noted](crate::web::SignIn::failed) it.
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
 /// into the span of each request, as the manual on
 /// [logs](crate::manual::logs#addresses-of-clients-in-the-log) shows.
 ///
-/// *Updated* has the roles that the login has now. *Updated all* has none, because your edit may have
+/// *Stepped up* has the class that the user has just proven as `acr`, and takes the place of *updated*. Both have the
+/// roles that the login has now. *Updated all* has none, because your edit may have
 /// given each login others: log them where you call it.
 ///
 /// # Levels
@@ -156,7 +158,7 @@ impl TracingObserver {
     fn observe_at(&self, event: &Event<'_>, now: impl Fn() -> Instant) {
         let line = |message, detail| self.throttle.line(message, detail, now());
         match *event {
-            Event::Issued { login } => of_login!(info, login, "issued"),
+            Event::Issued { login } => of_login!(info, login, acr = login.acr(), "issued"),
             Event::Ended {
                 act,
                 login,
@@ -206,7 +208,19 @@ impl TracingObserver {
                 count,
                 effective,
             } => of_login!(info, login, count, ?effective, "revoked others"),
-            Event::Updated { act, login } => of_login!(
+            Event::Updated {
+                act,
+                login,
+                stepped_up: Some(acr),
+            } => of_login!(
+                info,
+                login,
+                act = act.name(),
+                acr,
+                roles = login.roles().map(list),
+                "stepped up"
+            ),
+            Event::Updated { act, login, .. } => of_login!(
                 info,
                 login,
                 act = act.name(),
@@ -251,6 +265,10 @@ impl TracingObserver {
                             cause, method, path, required, subject, login, device, "denied"
                         );
                     }
+                    Denied::WeakAcr { acr: required } => info!(
+                        target: TARGET,
+                        cause, method, path, required, subject, login, device, "denied"
+                    ),
                     Denied::CrossOrigin { origin, host } => info!(
                         target: TARGET,
                         cause, method, path, subject, login, device, origin, host, "denied"

@@ -81,6 +81,16 @@ pub(crate) fn default_observer() -> Option<Arc<dyn Observer>> {
     None
 }
 
+/// Logs that a layer sees denials alone: its authenticator has no observer.
+pub(crate) fn log_unobserved() {
+    #[cfg(feature = "tracing")]
+    ::tracing::info!(
+        target: "statewise",
+        "logins, logouts and step-ups are not logged: build the layer around \
+         `Observed::new(auth, Arc::new(TracingObserver::new()))`"
+    );
+}
+
 /// The mistake of a page over plain HTTP.
 const LOST_COOKIES: &str = "a page that is served over plain HTTP has sent a request: its browser drops `Secure` cookies, \
      so a login has no effect. Serve the page over HTTPS, or build the cookie with `insecure()` for \
@@ -103,7 +113,7 @@ impl<D> LayerConfig<D> {
             Denial::NotALogin => Denied::NotALogin,
             Denial::Forbidden => Denied::Forbidden,
             Denial::TooOld { .. } => Denied::TooOld,
-            Denial::WeakAcr { .. } => Denied::WeakAcr,
+            Denial::WeakAcr { acr } => Denied::WeakAcr { acr },
             Denial::CrossOrigin(refused) => Denied::CrossOrigin {
                 origin: refused.origin(),
                 host: refused.host(),

@@ -10,7 +10,7 @@ use crate::observer::Observer;
 use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
 use crate::web::clone::clone_fields;
-use crate::web::config::{LayerConfig, default_observer};
+use crate::web::config::{LayerConfig, default_observer, log_unobserved};
 use crate::web::denial::Denial;
 use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead};
 use crate::web::headers::Headers;
@@ -112,7 +112,10 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
             ));
         }
         let origins = transport.access().map(|_| OriginPolicy::new());
-        let observer = auth.observer().or_else(default_observer);
+        let observer = auth.observer().or_else(|| {
+            log_unobserved();
+            default_observer()
+        });
         Ok(Self {
             config: Arc::new(LayerConfig {
                 auth,

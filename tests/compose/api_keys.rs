@@ -382,7 +382,7 @@ impl Observer for Ends {
                 format!("{} {user:?}", act.name())
             }
             Event::Rejected { act, cause, .. } => format!("{} {}", act.name(), cause.name()),
-            Event::Updated { act, login } => format!("{} {}", act.name(), login.subject()),
+            Event::Updated { act, login, .. } => format!("{} {}", act.name(), login.subject()),
             Event::Issued { login, .. } | Event::Verified { login } => login.subject().to_owned(),
             Event::Unavailable { act, .. } => format!("{} unavailable", act.name()),
             other => format!("{other:?}"),

@@ -42,10 +42,12 @@ impl Observer for Notes {
                     Denied::MissingRole { any_of } => {
                         format!("missing_role {any_of:?} {subject} {request}")
                     }
+                    Denied::WeakAcr { acr } => format!("weak_acr {acr} {subject} {request}"),
                     denied => format!("{} {subject} {request}", denied.name()),
                 }
             }
             Event::Misused { error, .. } => format!("{error}"),
+            Event::Updated { stepped_up, .. } => format!("updated, stepped up: {stepped_up:?}"),
             Event::Issued { login } => format!("issued {}", login.id()),
             Event::Ended {
                 login, cause, by, ..
@@ -86,7 +88,7 @@ fn denials_are_reported_once_with_the_caller() {
         ),
         (strict().when(|_| false), &*alice, "forbidden alice"),
         (strict().fresh(seconds(60)), &*alice, "too_old alice"),
-        (strict().acr("aal2"), &*alice, "weak_acr alice"),
+        (strict().acr("aal2"), &*alice, "weak_acr aal2 alice"),
     ] {
         let mut browser = guarded(&site, &require);
         let field = [("authorization", credential)];
@@ -167,6 +169,22 @@ fn the_login_that_a_browser_had_is_reported_once() {
         let ended = format!("Replaced {} by {}", ids[0], ids[1]);
         assert_eq!(noted, [ended, format!("issued {}", ids[1])]);
         before = noted[1].clone();
+    }
+}
+
+/// An auditor sees the step-up, in each kind of login.
+#[test]
+fn a_step_up_of_the_caller_is_reported() {
+    let clock = ManualClock::default();
+    for (auth, transport) in crate::steps::cases(&clock) {
+        let notes = Notes::default();
+        let auth = Observed::new(auth, Arc::new(notes.clone()));
+        let mut browser = Browser::of(&layer(Arc::new(auth), transport).clock(clock.clone()));
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        notes.take();
+        browser.post("/step-up", &[]);
+        let stepped = "updated, stepped up: Some(\"aal2\")".to_owned();
+        assert!(notes.take().contains(&stepped));
     }
 }
 

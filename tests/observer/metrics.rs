@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
@@ -9,8 +10,10 @@ use metrics::{
 };
 use statewise::observer::MetricsObserver;
 use statewise::testkit::{ManualClock, block_on, give_up_after};
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator as _, Edit, Login, Observed};
 
-use crate::notes::{Line, evict};
+use crate::notes::{Line, evict, secret, tokens};
 use crate::redaction::everything;
 use crate::tokens::view;
 
@@ -148,6 +151,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_denied_total cause=no_credential 1",
             "statewise_denied_total cause=not_a_login 1",
             "statewise_denied_total cause=unclear 1",
+            "statewise_denied_total cause=weak_acr 1",
             "statewise_duration_seconds act=issue outcome=misused 1",
             "statewise_duration_seconds act=issue outcome=ok 4",
             "statewise_duration_seconds act=issue outcome=refused 1",
@@ -214,6 +218,29 @@ fn evicted_logins_are_counted() {
         Some(1.0)
     );
     assert_eq!(recorded.get("statewise_issued_total"), Some(2.0));
+}
+
+#[test]
+fn step_ups_are_counted_from_zero() {
+    let recorded = Recorded::default();
+    let count = |name: &str| recorded.get(name);
+    metrics::with_local_recorder(&recorded, || {
+        let observer = Arc::new(MetricsObserver::new());
+        assert_eq!(count("statewise_stepped_up_total"), Some(0.0));
+        let auth: TokenAuthenticator = tokens(&ManualClock::default()).build().unwrap();
+        let auth = Observed::new(auth, observer);
+        block_on(async {
+            let issued = auth.issue(Login::new("alice")).await.unwrap();
+            let step_up = &mut |login: &mut Edit| login.step_up("aal2", Duration::from_secs(600));
+            let stepped = auth.update(secret(&issued), step_up).await.unwrap();
+            let _ = auth
+                .update(secret(&stepped), &mut |_| Ok(()))
+                .await
+                .unwrap();
+        });
+    });
+    assert_eq!(count("statewise_stepped_up_total"), Some(1.0));
+    assert_eq!(count("statewise_updated_total act=update"), Some(2.0));
 }
 
 /// A refused key counts from 0, as every other refusal does, and under its own act only.

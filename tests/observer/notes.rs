@@ -92,7 +92,7 @@ impl Observer for Notes {
             } => {
                 format!("updated all {subject} {count:?} {effective:?}")
             }
-            Event::Updated { act, login } => format!(
+            Event::Updated { act, login, .. } => format!(
                 "{act:?} updated {} {} on {:?}",
                 login.subject(),
                 login.id(),

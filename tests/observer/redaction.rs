@@ -102,6 +102,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             missing_role,
             Denied::NotALogin,
             Denied::Forbidden,
+            Denied::WeakAcr { acr: "aal2" },
             Denied::CrossOrigin {
                 origin: Some("https://evil.example"),
                 host: None,

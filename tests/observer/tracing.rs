@@ -11,7 +11,7 @@ use statewise::store::CachedStore;
 use statewise::testkit::{Fault, ManualClock, Method, block_on, give_up_after};
 use statewise::token::TokenAuthenticator;
 use statewise::web::{AuthLayer, Denial, Transport};
-use statewise::{Authenticator as _, Login, Observed, PublicId};
+use statewise::{Authenticator as _, DynAuthenticator, Edit, Login, Observed, PublicId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -108,6 +108,7 @@ fn events_by_level_with_fields_by_name() {
         denied("INFO", "missing_role") + " required=\"admin or owner\" " + &alice(another),
         denied("INFO", "not_a_login"),
         denied("INFO", "forbidden"),
+        denied("INFO", "weak_acr") + " required=\"aal2\"",
         denied("INFO", "cross_origin") + " origin=\"https://evil.example\"",
         format!(
             "WARN revoked {} act=\"leaked\" effective=Immediate",
@@ -190,6 +191,67 @@ fn an_outage_is_one_line_per_call_and_cause() {
         );
     }
     assert_eq!(count("WARN"), 3, "the clock is another cause: {lines:?}");
+}
+
+/// The log tells a step-up from a change of the profile, and names the class of each login.
+#[test]
+fn a_step_up_is_a_line_of_its_own() {
+    let captured = Captured::default();
+    let id = tracing::subscriber::with_default(captured.clone(), || {
+        let (clock, store) = (ManualClock::default(), store(100));
+        let auth: SessionAuthenticator<_> = sessions(&store, &clock).build().unwrap();
+        let auth = Observed::new(auth, Arc::new(TracingObserver::new()));
+        block_on(async {
+            let login = Login::new("alice").role("reader").acr("aal1");
+            let issued = auth.issue(login).await.unwrap();
+            let lasts = Duration::from_secs(600);
+            let step_up = &mut |login: &mut Edit| login.step_up("aal2", lasts);
+            let stepped = auth.update(secret(&issued), step_up).await.unwrap();
+            // The step-up is still in force: this update is none.
+            let unchanged = auth.update(secret(&stepped), &mut |_| Ok(())).await;
+            assert_eq!(unchanged.unwrap().identity().acr(), Some("aal2"));
+            let too_large = &mut |login: &mut Edit| {
+                login.roles = vec!["x".repeat(10_000)];
+                login.step_up("aal3", lasts)
+            };
+            let failed = auth.update(secret(&stepped), too_large).await;
+            assert!(failed.is_err());
+            issued.identity().id()
+        })
+    });
+    let lines = captured.0.lock().unwrap();
+    let alice = format!("subject=\"alice\" login={id}");
+    let roles = "roles=[\"reader\"]";
+    let expected = [
+        format!("INFO issued {alice} acr=\"aal1\""),
+        format!("INFO stepped up {alice} act=\"update\" acr=\"aal2\" {roles}"),
+        format!("INFO updated {alice} act=\"update\" {roles}"),
+        "INFO refused act=\"update\" cause=\"too_large\"".to_owned(),
+    ];
+    assert_eq!(*lines, expected);
+}
+
+/// A layer around a bare authenticator logs denials alone, and says so.
+#[test]
+fn a_layer_without_observer_says_that_logins_are_not_logged() {
+    for is_observed in [false, true] {
+        let captured = Captured::default();
+        tracing::subscriber::with_default(captured.clone(), || {
+            let auth: TokenAuthenticator = tokens(&ManualClock::default()).build().unwrap();
+            let auth: Arc<dyn DynAuthenticator<()>> = match is_observed {
+                true => Arc::new(Observed::new(auth, Arc::new(TracingObserver::new()))),
+                false => Arc::new(auth),
+            };
+            AuthLayer::new(auth, Transport::bearer()).unwrap();
+        });
+        let lines = captured.0.lock().unwrap();
+        let start = "INFO logins, logouts and step-ups are not logged: ";
+        match &lines[..] {
+            [] => assert!(is_observed),
+            [line] => assert!(line.starts_with(start) && !is_observed, "{line}"),
+            lines => panic!("{lines:?}"),
+        }
+    }
 }
 
 #[test]
@@ -309,7 +371,7 @@ fn a_view_that_nobody_follows_is_logged_once() {
                         }
                     }
                     // In the first moments of a process the first read may not have begun.
-                    let is_logged = captured.0.lock().unwrap().len();
+                    let is_logged = mistakes(&captured).len();
                     assert_eq!(is_logged, usize::from(passed == 1 || passed == 60));
                 }
                 auth.upkeep().tick().await.unwrap();
@@ -317,10 +379,17 @@ fn a_view_that_nobody_follows_is_logged_once() {
                 auth.ready().await.unwrap();
             });
         });
-        let lines = captured.0.lock().unwrap();
+        let lines = mistakes(&captured);
         let start = "ERROR the revocation view was never read, so it refuses all logins:";
         assert!(lines[0].starts_with(start), "{lines:?}");
     }
+}
+
+/// Returns the lines at *error*.
+fn mistakes(captured: &Captured) -> Vec<String> {
+    let lines = captured.0.lock().unwrap();
+    let mistakes = lines.iter().filter(|line| line.starts_with("ERROR"));
+    mistakes.cloned().collect()
 }
 
 /// Verifies a token behind a layer without an observer. Returns true if the answer is a 503.
