@@ -15,6 +15,7 @@ pub use revoke_all::RevokeAll;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::erased::forward_to_pointee;
 use crate::base::secret::REDACTED;
@@ -275,6 +276,19 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
             "this strategy keeps no row of each login, so it cannot end all of them but one: call \
              `revoke_all`, and issue a new login for the caller",
         )))
+    }
+
+    /// Refuses to be the old strategy of a [`Migrating`](crate::migrating::Migrating) with this overlap, in
+    /// which a credential is presented beside its upgrade. You do not call it: the builder does.
+    ///
+    /// Default: `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*, with what to do, if a credential that is presented in the overlap would count as stolen.
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        let _ = overlap;
+        Ok(())
     }
 
     /// Finds the login that [`revoke`](Self::revoke) of this credential would end, and changes nothing. You
@@ -646,6 +660,7 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator)
             sync has_refresh_credentials has_refresh_credentials_dyn () -> [bool]
         }
+        $emit! { (Authenticator) sync check_overlap check_overlap_dyn (overlap: [Duration]) -> [Result<()>] }
         $emit! { (Authenticator) async begin begin_dyn () -> [Begun] }
         $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
         $emit! { (Authenticator)
@@ -741,6 +756,7 @@ mod erased {
 
     use std::fmt;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::authenticator::{Authenticator, DynAuthenticator, Presented};
     use crate::base::erased::{declare_erased, erase, restore};

@@ -16,7 +16,7 @@
 //!    its stamp.
 //! 4. Old sessions with [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned) need a
 //!    grace that is at least as long as the overlap. Otherwise an old credential that is presented
-//!    late in the overlap counts as stolen.
+//!    late in the overlap would count as stolen, so `build` refuses it.
 //! 5. Give new tokens a [maximum lifetime](crate::token::TokenBuilder::max_lifetime) as long as that of
 //!    the old logins: without one, an upgraded login ends with its first token.
 //! 6. When [`progress`](Migrating::progress) has seen no old credential for the lifetime of such a

@@ -1,7 +1,7 @@
 //! An authenticator with an observer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -446,6 +446,10 @@ impl<A: Authenticator> Authenticator for Observed<A> {
             }
         });
         answer
+    }
+
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        self.inner.check_overlap(overlap)
     }
 
     async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {

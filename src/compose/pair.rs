@@ -51,6 +51,27 @@ where
         Ok(self.new.revoke(credential).await?.and(others))
     }
 
+    /// Ends a login of either strategy, the one that it was made of, and those that were made of that one.
+    pub(super) async fn revoke_listed(&self, subject: &str, handle: Handle) -> Result<Logout> {
+        let of_old = [Relatives::predecessor_of(handle), Relatives::itself(handle)];
+        let of_new = [
+            Relatives::siblings_of(handle),
+            Relatives::itself(handle),
+            Relatives::upgrades_of(handle),
+        ];
+        let mut ended = Logout::new(Revocation::Immediate);
+        // The old ones first, as an upgrade looks at them after it has stored the new one.
+        for relatives in &of_old {
+            let old = self.old.revoke_relatives(subject, relatives).await?;
+            ended = old.into_iter().fold(ended, Logout::and);
+        }
+        for relatives in &of_new {
+            let new = self.new.revoke_relatives(subject, relatives).await?;
+            ended = new.into_iter().fold(ended, Logout::and);
+        }
+        Ok(ended)
+    }
+
     /// Ends the relatives of the logins that a new one is about to replace.
     pub(super) async fn end_relatives_of(&self, credentials: &[String]) -> Result<Logout> {
         let mut ended = Logout::new(Revocation::Immediate);

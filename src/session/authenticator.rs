@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -455,6 +456,10 @@ where
         let (logins, others) = (&self.logins, Scope::others(kept.handle));
         let removed = logins.remove_subject(kept.subject(), others, logins.now()?);
         Ok(removed.await?.into())
+    }
+
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        self.logins.check_overlap(overlap)
     }
 
     async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {

@@ -906,6 +906,20 @@ impl<S: SessionStore> Logins<S> {
         Ok(found)
     }
 
+    /// Refuses an overlap in which a replaced credential would count as stolen.
+    pub(crate) fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        if self.policy.reject_orphaned && self.policy.windows.grace < overlap.as_secs() {
+            return Err(Error::misuse(format!(
+                "sessions that reject orphaned credentials have a grace of {} s, and a change of strategy \
+                 presents old credentials for {} s: make the `grace` as long as the overlap, or the overlap \
+                 shorter",
+                self.policy.windows.grace,
+                overlap.as_secs(),
+            )));
+        }
+        Ok(())
+    }
+
     /// Returns the row of a credential that proves its login, however old it is.
     pub(crate) async fn prove(&self, credential: &str) -> Result<Option<Record>> {
         Ok(self.row_to_end(credential, self.now()?).await?.ok())

@@ -111,6 +111,13 @@ impl Cookie {
         &self.path
     }
 
+    /// Returns true if a browser sends the cookie with a request to this path (RFC 6265bis, section 5.1.4).
+    pub(crate) fn is_sent_to(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.path).is_some_and(|rest| {
+            self.path.ends_with('/') || rest.is_empty() || rest.starts_with('/')
+        })
+    }
+
     /// Returns the value of this cookie in a request.
     ///
     /// Pass [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed) as `is_ours`. A

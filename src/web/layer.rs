@@ -230,11 +230,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
             ));
         };
         let cookie = &cookie.present;
-        let below = page.strip_prefix(cookie.path());
-        let is_below = below.is_some_and(|rest| {
-            cookie.path().ends_with('/') || rest.is_empty() || rest.starts_with('/')
-        });
-        if !is_below || page.contains(['?', '#']) {
+        if !cookie.is_sent_to(&page) || page.contains(['?', '#']) {
             return Err(Error::misuse(format!(
                 "the browser sends the refresh cookie below {} only: put the refresh page there, \
                  without a query",

@@ -583,7 +583,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # Errors
     ///
     /// *Unavailable*, also if the row of the login does not decode: the login may still be valid and
-    /// the cookies stay. Log out again.
+    /// the cookies stay. Log out again. *Misuse* if the request carries no credential, and its path is not
+    /// below that of the [refresh cookie](crate::web::Transport::refresh_cookie): the browser would not have
+    /// sent it, so that a login whose access token has expired would go on.
     ///
     /// # Cancel safety
     ///
@@ -591,7 +593,11 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn revoke(&self) -> Result<Revocation, Denial> {
         self.reply().ask();
         let mut effective = Revocation::Immediate;
-        for credential in self.revocable()? {
+        let credentials = self.revocable()?;
+        if credentials.is_empty() {
+            self.check_refresh_path()?;
+        }
+        for credential in credentials {
             match self.authenticator().revoke(&credential).await {
                 Ok(logout) => effective = effective.or_later(logout.effective),
                 Err(error) if error.is_rejected() => {}
@@ -819,6 +825,19 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             all.push(credential.reveal().to_owned());
         }
         Ok(all)
+    }
+
+    /// Refuses a path to which the browser sends no refresh cookie.
+    fn check_refresh_path(&self) -> Result<()> {
+        let (transport, path) = (self.transport(), self.request().head.line.path());
+        match transport.refresh() {
+            Some(cookie) if !cookie.present.is_sent_to(path) => Err(Error::misuse(format!(
+                "a logout at a path to which the browser sends no refresh cookie, so that a login whose \
+                 access token has expired would go on: put its route below {}",
+                cookie.present.path(),
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn log_out(&self, removals: Vec<String>) {

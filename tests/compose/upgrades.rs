@@ -705,3 +705,91 @@ fn a_logout_ends_a_remembered_login_on_every_node() {
         }
     }
 }
+
+/// The user ends a device in a list, on a node that has not upgraded it. Rejects the end of one row.
+#[test]
+fn a_listed_device_ends_with_its_relatives() {
+    for by_new in [true, false] {
+        let clock = ManualClock::default();
+        let old = Arc::new(session_builder(memory(), &clock).build().unwrap());
+        let sessions = session_builder(memory(), &clock);
+        let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), sessions);
+        let new = Arc::new(new.unwrap());
+        let node = || {
+            let node = Migrating::builder(Arc::clone(&old), Arc::clone(&new));
+            node.clock(clock.clone()).build().unwrap()
+        };
+        let (auth, other) = (node(), node());
+        let kept = block_on(old.issue(alice())).unwrap();
+        let before = block_on(old.issue(alice())).unwrap();
+        let users = block_on(auth.refresh(refreshable(&before))).unwrap();
+        let thiefs = block_on(other.refresh(refreshable(&before))).unwrap();
+        let listed = match by_new {
+            true => block_on(new.sessions("alice", None)).unwrap().sessions,
+            false => block_on(old.sessions("alice", None)).unwrap().sessions,
+        };
+        let id = if by_new {
+            users.identity().id()
+        } else {
+            before.identity().id()
+        };
+        let listed = listed.into_iter().find(|listed| listed.id() == id).unwrap();
+        let ended = block_on(node().revoke_listed(&listed)).unwrap();
+        assert_eq!(ended.others().count(), 2, "{by_new}: {ended:?}");
+        for login in [&before, &users, &thiefs] {
+            let refreshed = block_on(auth.refresh(refreshable(login)));
+            assert!(refreshed.unwrap_err().is_rejected(), "{by_new}");
+        }
+        assert!(
+            block_on(auth.refresh(refreshable(&kept))).is_ok(),
+            "{by_new}"
+        );
+    }
+}
+
+/// A slow tab with the old credential would count as a thief.
+#[test]
+fn a_grace_below_the_overlap_is_misuse() {
+    let clock = ManualClock::default();
+    let build = |grace, overlap, rejects: bool| {
+        let old = session_builder(memory(), &clock).grace(seconds(grace));
+        let old = if rejects { old.reject_orphaned() } else { old };
+        let old = old.build().unwrap();
+        let new = HybridAuthenticator::new(
+            token_builder(NEW_KEY, &clock),
+            session_builder(memory(), &clock),
+        );
+        let auth = Migrating::builder(Arc::new(old) as Any, new.unwrap());
+        auth.overlap(seconds(overlap)).build()
+    };
+    let refused = build(30, 60, true).unwrap_err();
+    assert!(
+        refused.is_misuse() && refused.to_string().contains("30 s"),
+        "{refused}"
+    );
+    for (grace, overlap, rejects) in [(30, 60, false), (60, 60, true), (30, 30, true)] {
+        assert!(
+            build(grace, overlap, rejects).is_ok(),
+            "{grace} {overlap} {rejects}"
+        );
+    }
+}
+
+/// If the new strategy cannot issue a login, its client is served, and the progress shows it.
+#[test]
+fn refused_upgrades_are_counted() {
+    let clock = ManualClock::default();
+    let old = Strategy::RevocableToken.make(OLD_KEY, &clock);
+    let store = Arc::new(FaultyStore::new(memory()));
+    let new = session_builder(Arc::clone(&store), &clock).build().unwrap();
+    let auth = Migrating::builder(old, new)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+    store.fail_nth_of(Method::Create, 1, Fault::Fails);
+    let kept = block_on(auth.refresh(refreshable(&before))).unwrap();
+    assert_eq!((auth.progress().refused, auth.progress().upgraded), (1, 0));
+    let _ = block_on(auth.refresh(refreshable(&kept))).unwrap();
+    assert_eq!((auth.progress().refused, auth.progress().upgraded), (1, 1));
+}

@@ -226,3 +226,46 @@ fn a_rejected_refresh_of_a_script_removes_no_cookie() {
     let answer = other.post("/auth/refresh", &fields);
     assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
 }
+
+/// A form of a page from before the hybrid posts to a path without the refresh cookie. Rejects a logout that
+/// answers as if it had ended the login.
+#[test]
+fn a_logout_without_the_refresh_cookie_is_a_misuse() {
+    let (mut browser, clock) = browser();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    let mut thief = browser.clone();
+    // While the access token lives, the login ends.
+    let mut other = browser.clone();
+    other.jar.clear();
+    other.post("/auth/login", &[("x-user", "bob")]);
+    assert_eq!(other.post("/logout", &[]).status, 200);
+    assert_eq!(other.post("/auth/refresh", &[]).status, 401);
+
+    clock.advance(seconds(601));
+    // The browser has dropped the expired access cookie.
+    browser.jar.retain(|name, _| name.contains("refresh"));
+    let answer = browser.post("/logout", &[]);
+    assert_eq!(answer.status, 500);
+    let cause = format!("{:?}", answer.cause);
+    assert!(cause.contains("below /auth"), "{cause}");
+    assert_eq!(thief.post("/auth/refresh", &[]).status, 200);
+    assert_eq!(browser.post("/auth/logout", &[]).status, 200);
+    assert_eq!(thief.post("/auth/refresh", &[]).status, 401);
+    // Nobody is logged in: there is nothing to end.
+    assert_eq!(browser.post("/auth/logout", &[]).status, 200);
+}
+
+/// A node of the step before a change of strategy gets the cookies of the other nodes.
+#[test]
+fn the_step_before_a_hybrid_needs_a_refresh_cookie() {
+    use statewise::either::Either;
+    let clock = ManualClock::default();
+    let first = || {
+        let old = sessions(&store(), &clock);
+        let either = Either::builder(old, hybrid(&store(), &clock)).any_place();
+        Arc::new(either.build().unwrap())
+    };
+    let error = AuthLayer::new(first(), transport()).unwrap_err();
+    assert!(error.to_string().contains("refresh_cookie"), "{error}");
+    assert!(AuthLayer::new(first(), two_cookies()).is_ok());
+}

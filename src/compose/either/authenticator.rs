@@ -1,6 +1,7 @@
 //! The authenticator for the credentials of two strategies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
@@ -130,9 +131,15 @@ where
         samples
     }
 
-    /// Those of the first strategy, which issues the logins in cookies.
+    /// Those of the first strategy, which issues the logins in cookies. In any place, those of both.
     fn has_refresh_credentials(&self) -> bool {
-        self.first.has_refresh_credentials()
+        let second = !self.is_by_place && self.second.has_refresh_credentials();
+        self.first.has_refresh_credentials() || second
+    }
+
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        self.first.check_overlap(overlap)?;
+        self.second.check_overlap(overlap)
     }
 
     /// Begins with each strategy that may issue the login. An outage of one keeps no login from the

@@ -798,6 +798,10 @@ where
         Ok(removed.await?.into())
     }
 
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        self.logins.check_overlap(overlap)
+    }
+
     async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
         if self.logins.parse(credential).is_none() {
             return self.tokens.find_login(credential).await;

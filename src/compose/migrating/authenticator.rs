@@ -25,6 +25,7 @@ use crate::login::issued::{Credential, Issued, Outcome, Revocation, instead, rep
 use crate::login::logout::Logout;
 use crate::login::relatives::Relatives;
 use crate::observer::Observer;
+use crate::session::listed::Session;
 use crate::upkeep::{Chore, Upkeep};
 
 /// Upgrades that run at the same time.
@@ -66,7 +67,8 @@ const NOT_SEEN: u64 = u64::MAX;
 /// |---|---|
 /// | [`revoke_all`](Authenticator::revoke_all), [`revoke_all_except`](Authenticator::revoke_all_except) | old and new logins of the user |
 /// | [`revoke`](Authenticator::revoke), and a login that [replaces](Login::replaces) | the login of the credential, the one that it was made of, and all others that were made of that one |
-/// | `revoke_id` of one strategy, for a login in a list | that one. Within the overlap, the other one goes on |
+/// | [`revoke_listed`](Self::revoke_listed), for a login in a list | the same |
+/// | `revoke_id` of one strategy | that one alone: a login that was made of it goes on |
 ///
 /// The answer says when. It names a time at which tokens expire that nobody can revoke.
 ///
@@ -99,6 +101,7 @@ struct Inner<Old, New> {
     verified: AtomicU64,
     upgraded: AtomicU64,
     shortened: AtomicU64,
+    refused: AtomicU64,
     last_seen: AtomicU64,
 }
 
@@ -114,6 +117,10 @@ pub struct Progress {
     /// strategy has a shorter absolute timeout or [maximum
     /// lifetime](crate::token::TokenBuilder::max_lifetime): its users log in again earlier than before.
     pub shortened: u64,
+    /// Number of refreshes that the old strategy answered, because the new one could not issue the login. If
+    /// it rises without an outage, look at [`Migrating`]'s list of what the two strategies need: one log, and
+    /// a store for each.
+    pub refused: u64,
     /// Time at which an old credential was last presented; `None` if none was.
     pub last_seen_at: Option<OffsetDateTime>,
 }
@@ -131,6 +138,7 @@ impl<Old, New> Migrating<Old, New> {
                 verified: AtomicU64::new(0),
                 upgraded: AtomicU64::new(0),
                 shortened: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
                 last_seen: AtomicU64::new(NOT_SEEN),
             }),
         }
@@ -144,6 +152,50 @@ impl<Old, New> Migrating<Old, New> {
         (old, new)
     }
 
+    /// Ends a login that one of the two strategies has listed, and its relatives: the login that it was made
+    /// of, and those that were made of that one. `revoke_id` of one strategy ends that one alone.
+    ///
+    /// ```
+    /// use statewise::hybrid::HybridAuthenticator;
+    /// use statewise::migrating::Migrating;
+    /// use statewise::session::SessionAuthenticator;
+    /// use statewise::store::MemoryStore;
+    /// use statewise::{PublicId, Result, Revocation};
+    ///
+    /// type Auth = Migrating<SessionAuthenticator<MemoryStore>, HybridAuthenticator<MemoryStore>>;
+    ///
+    /// /// The button "end" in the list of devices, which has the logins of both strategies.
+    /// async fn end_device(auth: &Auth, user: &str, id: PublicId) -> Result<Option<Revocation>> {
+    ///     let (old, new) = auth.strategies();
+    ///     let mut listed = old.sessions(user, None).await?.sessions;
+    ///     listed.extend(new.sessions(user, None).await?.sessions);
+    ///     match listed.iter().find(|session| session.id() == id) {
+    ///         Some(session) => Ok(Some(auth.revoke_listed(session).await?.effective)),
+    ///         None => Ok(None),
+    ///     }
+    /// }
+    /// # let _ = end_device;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: some of them may not have ended, and it is safe to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of them may have ended: call again.
+    pub async fn revoke_listed(&self, listed: &Session) -> Result<Logout>
+    where
+        Old: Authenticator,
+        New: Authenticator<Data = Old::Data>,
+    {
+        let handle = listed.record().handle();
+        self.inner
+            .pair()
+            .revoke_listed(listed.subject(), handle)
+            .await
+    }
+
     /// Returns the progress on this node. The migration is complete when no node has seen an old
     /// credential for the lifetime of such a credential.
     #[must_use]
@@ -153,6 +205,7 @@ impl<Old, New> Migrating<Old, New> {
             verified: self.inner.verified.load(Ordering::Relaxed),
             upgraded: self.inner.upgraded.load(Ordering::Relaxed),
             shortened: self.inner.shortened.load(Ordering::Relaxed),
+            refused: self.inner.refused.load(Ordering::Relaxed),
             last_seen_at: (last_seen != NOT_SEEN).then(|| Timestamp::from_unix(last_seen).into()),
         }
     }
@@ -304,6 +357,7 @@ where
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if is_refreshed && !error.is_misuse() => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 let refreshed = self.old_strategy().refresh_with(presented).await;
                 return instead(&error, refreshed).map(Some);
             }
@@ -517,6 +571,10 @@ where
             Strategy::First => inner.pair().revoke_new(credential, known).await,
             Strategy::Second => inner.pair().revoke_old(credential, known).await,
         }
+    }
+
+    fn check_overlap(&self, overlap: Duration) -> Result<()> {
+        self.inner.either.check_overlap(overlap)
     }
 
     async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {

@@ -85,10 +85,13 @@ where
     ///
     /// *Misuse*, with what to do: credentials of one strategy are well-formed for the other; a
     /// strategy returns no [sample credentials](Authenticator::sample_credentials); an overlap
-    /// below one second.
+    /// below one second, or longer than the grace of old sessions with
+    /// [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned).
     pub fn build(self) -> Result<Migrating<Old, New>> {
         let either = Either::builder(self.new, self.old).any_place().build()?;
         let overlap = whole_seconds("overlap of a migration", self.overlap)?;
+        let (_, old) = either.strategies();
+        old.check_overlap(self.overlap)?;
         Ok(Migrating::new(either, overlap, self.clock))
     }
 }
