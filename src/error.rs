@@ -32,6 +32,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// issuer's token. Neither `Display` nor `Debug` contains a credential, a key or a part of one.
 pub struct Error(Kind);
 
+/// Text of an error of [`Error::unavailable`].
+const THE_STORE: &str = "the store could not answer";
+
 enum Kind {
     Rejected(Rejection),
     /// With the name of a claim.
@@ -323,9 +326,28 @@ impl Error {
 
     /// Creates an *unavailable* error, for implementers of
     /// [`SessionStore`](crate::store::contract::SessionStore). `source` must not contain a secret.
+    ///
+    /// Its text names the store. If the fetch of a `KeySetView`, a `Signer` or a revocation log returns
+    /// it, the error that reaches the caller names that one instead.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::could_not("the store could not answer", Some(source.into()))
+        Self::could_not(THE_STORE, Some(source.into()))
+    }
+
+    /// Names what could not answer in an error of [`unavailable`](Self::unavailable), which blames the
+    /// store. Other errors stay as they are.
+    pub(crate) fn naming(mut self, what: &'static str) -> Self {
+        if let Kind::Unavailable(unavailable) = &mut self.0
+            && unavailable.what == THE_STORE
+        {
+            unavailable.what = what;
+        }
+        self
+    }
+
+    /// Names the revocation log, like [`naming`](Self::naming).
+    pub(crate) fn of_the_log(self) -> Self {
+        self.naming("the revocation log could not answer")
     }
 
     /// Creates an *unreadable* error, for implementers of

@@ -61,10 +61,12 @@ struct State {
     late_calls: u32,
     /// Failures in a row that count.
     failures: u32,
+    /// Time of the first one.
+    failing_since: Option<Instant>,
     /// Time of the last one.
     failed_at: Option<Instant>,
-    /// Time at which the server was reported as silent.
-    silent_since: Option<Instant>,
+    /// True if the server was reported as silent.
+    is_silent: bool,
     /// Time of the next call that the open breaker lets through.
     next_probe: Option<Instant>,
     /// The last cause of a lost connection.
@@ -77,6 +79,7 @@ impl State {
         let is_new = |last: Instant| now.saturating_duration_since(last) >= LOSS_PAUSE;
         if is_late || self.failed_at.is_none_or(is_new) {
             self.failures = self.failures.saturating_add(1);
+            self.failing_since.get_or_insert(now);
             self.failed_at = Some(now);
         }
         if is_late {
@@ -85,11 +88,8 @@ impl State {
                 self.next_probe.get_or_insert(now + PROBE_PAUSE);
             }
         }
-        let is_silent = self.failures >= MAX_FAILURES && self.silent_since.is_none();
-        if is_silent {
-            self.silent_since = Some(now);
-        }
-        is_silent
+        let was_silent = std::mem::replace(&mut self.is_silent, self.failures >= MAX_FAILURES);
+        self.is_silent && !was_silent
     }
 }
 
@@ -168,7 +168,7 @@ impl Breaker {
             Outcome::Answered => {
                 let was = std::mem::take(&mut *state);
                 drop(state);
-                if let Some(since) = was.silent_since {
+                if let (true, Some(since)) = (was.is_silent, was.failing_since) {
                     let after = now.saturating_duration_since(since);
                     self.report(&Event::StoreAnswers { backend, after });
                 }
@@ -316,7 +316,7 @@ mod tests {
         }
         breaker.note_trouble(Outcome::Answered, begun + ms(60_500));
         breaker.note_trouble(Outcome::Answered, begun + ms(60_600));
-        let expected = ["silent Some(\"connection refused\")", "answers 60s"];
+        let expected = ["silent Some(\"connection refused\")", "answers 60.5s"];
         assert_eq!(*notes.0.lock().unwrap(), expected);
     }
 
@@ -334,7 +334,7 @@ mod tests {
         assert!(breaker.admit(begun + ms(3_100)).is_err());
         breaker.note_trouble(Outcome::Answered, begun + ms(3_200));
         assert!(breaker.admit(begun + ms(3_200)).is_ok());
-        let expected = ["silent Some(\"connection refused\")", "answers 1.2s"];
+        let expected = ["silent Some(\"connection refused\")", "answers 3.2s"];
         assert_eq!(*notes.0.lock().unwrap(), expected);
     }
 

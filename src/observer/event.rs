@@ -233,7 +233,8 @@ pub enum Event<'a> {
     StoreAnswers {
         /// The backend, such as `"redis"`.
         backend: &'a str,
-        /// The time since it was reported as [silent](Self::StoreSilent).
+        /// The time since the first failed call. The report that the server is
+        /// [silent](Self::StoreSilent) came later, with the third one.
         after: Duration,
     },
     /// The configuration or the calling code is wrong.

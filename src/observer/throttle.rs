@@ -9,7 +9,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Maximum number of kinds. All further ones count as one kind.
 const MAX_KINDS: usize = 256;
 
-/// Lets one line of each kind pass in ten seconds, and counts the others.
+/// Lets one line of each kind pass in ten seconds, and counts the others. The count ends with its outage:
+/// after a pause of ten seconds without a line of the kind, it begins anew.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<HashMap<Kind, Passed>>);
 
@@ -23,6 +24,8 @@ struct Passed {
     at: Instant,
     /// Number of lines that were held back since.
     suppressed: u64,
+    /// Time of the last line, whether it passed or was held back.
+    last_at: Instant,
 }
 
 /// Decision about a line.
@@ -44,16 +47,29 @@ impl Throttle {
             let passed = Passed {
                 at: now,
                 suppressed: 0,
+                last_at: now,
             };
             kinds.insert(kind, passed);
             return Line::Passes(0);
         };
+        let is_new_outage = now.saturating_duration_since(last.last_at) >= PAUSE;
+        last.last_at = now;
         if now.saturating_duration_since(last.at) < PAUSE {
             last.suppressed += 1;
             return Line::HeldBack;
         }
         last.at = now;
-        Line::Passes(std::mem::take(&mut last.suppressed))
+        let suppressed = std::mem::take(&mut last.suppressed);
+        Line::Passes(if is_new_outage { 0 } else { suppressed })
+    }
+
+    /// Notes that the outage behind the lines with `message` and without a detail has ended. Lines that
+    /// were held back during it are not counted in a line of the next one.
+    pub(crate) fn end(&self, message: &'static str) {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = kinds.get_mut(&(message, String::new())) {
+            last.suppressed = 0;
+        }
     }
 }
 
@@ -75,8 +91,28 @@ mod tests {
         assert_eq!(line("issue", 9_999), Line::Passes(0));
         assert_eq!(line("verify", 10_000), Line::Passes(9_999));
         assert_eq!(line("verify", 10_001), Line::HeldBack);
-        assert_eq!(line("verify", 60_000), Line::Passes(1));
-        assert_eq!(line("verify", 70_000), Line::Passes(0));
+        assert_eq!(line("verify", 19_000), Line::HeldBack);
+        assert_eq!(line("verify", 28_999), Line::Passes(2));
+    }
+
+    /// Lines that were held back during an outage are not counted after it.
+    #[test]
+    fn a_count_does_not_outlive_ten_seconds_without_a_line() {
+        let (throttle, begun) = (Throttle::default(), Instant::now());
+        let line = |at: u64| {
+            let now = begun + Duration::from_millis(at);
+            throttle.line("unavailable", "verify".to_owned(), now)
+        };
+        assert_eq!(line(0), Line::Passes(0));
+        assert_eq!(line(5_000), Line::HeldBack);
+        // The next outage.
+        assert_eq!(line(15_000), Line::Passes(0));
+        assert_eq!(line(15_001), Line::HeldBack);
+        assert_eq!(line(25_000), Line::Passes(1));
+        assert_eq!(line(25_001), Line::HeldBack);
+        // Minutes later.
+        assert_eq!(line(600_000), Line::Passes(0));
+        assert_eq!(line(610_000), Line::Passes(0));
     }
 
     #[test]

@@ -87,7 +87,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// An outage fails each request. Of the lines marked as limited, one of each kind in ten seconds is
 /// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one `error` with
 /// all of its causes, so a new root cause is a line at once. The next line at *warn* has the number of lines
-/// that were not, as `suppressed`. There are at most 256 kinds: all further ones count as one. Count
+/// that were not, as `suppressed`. The number begins anew after ten seconds without a line of the kind, and
+/// with *view is fresh again* at *warn*: it has no lines of an earlier outage. There are at most 256 kinds: all further ones count as one. Count
 /// failures in metrics, which miss none.
 ///
 /// *View is fresh again* follows each *view is stale* at *warn*, however soon: the last of these lines is
@@ -332,6 +333,7 @@ impl TracingObserver {
                     }
                     limited!(line, "view is stale", behind_seconds, facts);
                 } else if self.is_staleness_logged.swap(false, Ordering::Relaxed) {
+                    self.throttle.end("view is stale");
                     // Never held back, or the log would end with a stale view.
                     warn!(target: TARGET, facts, "view is fresh again");
                 } else if was_stale {
@@ -493,10 +495,16 @@ mod tests {
             (12_000, lag(true)),
             (13_000, lag(false)),
             (14_000, lag(false)),
+            // The line of the next outage counts it, and no line of an outage that was logged.
+            (20_000, lag(true)),
+            (21_000, lag(true)),
+            (22_000, lag(false)),
+            (600_000, lag(true)),
         ];
         let [stale, fresh] = ["view is stale facts=0", "view is fresh again facts=0"];
         let after = format!("{stale} suppressed=1");
-        assert_eq!(warned(&events), [stale, fresh, &*after, fresh]);
+        let expected = [stale, fresh, stale, fresh, &*after, fresh, stale];
+        assert_eq!(warned(&events), expected);
     }
 
     #[test]

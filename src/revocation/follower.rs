@@ -200,7 +200,11 @@ impl RevocationView {
             let from = follower
                 .cursor()
                 .start_read(inner.known.stamp_at(highest_unread));
-            let page = inner.log.read(from, PAGE_ENTRIES, sent).await?;
+            let page = inner
+                .log
+                .read(from, PAGE_ENTRIES, sent)
+                .await
+                .map_err(Error::of_the_log)?;
             // Facts in a page that took longer may have expired on the way.
             let took = inner.settings.now()?.saturating_since(sent);
             if took > inner.settings.fresh_secs() {
@@ -231,7 +235,11 @@ impl RevocationView {
                 // The view is fresh only after it has read them back from the log.
                 Progress::AtEnd => {
                     for lost in lost.chunks(PAGE_ENTRIES) {
-                        inner.log.append(lost, sent).await?;
+                        inner
+                            .log
+                            .append(lost, sent)
+                            .await
+                            .map_err(Error::of_the_log)?;
                     }
                 }
                 Progress::Lost => {
@@ -258,7 +266,11 @@ impl RevocationView {
         let mut from = applied;
         loop {
             let sent = inner.settings.now()?;
-            let page = inner.log.read(from, PAGE_ENTRIES, sent).await?;
+            let page = inner
+                .log
+                .read(from, PAGE_ENTRIES, sent)
+                .await
+                .map_err(Error::of_the_log)?;
             if !inner.known.is_current(Stamp::new(page.incarnation, 0, 0)) {
                 return Err(stale());
             }
@@ -365,7 +377,7 @@ impl Inner {
             .fence_secs()
             .is_some_and(|every| elapsed >= every)
         {
-            self.log.fence(now).await?;
+            self.log.fence(now).await.map_err(Error::of_the_log)?;
             fenced_at.store(now.unix(), Ordering::Relaxed);
         }
         Ok(())

@@ -293,7 +293,7 @@ impl RevocationView {
     pub(crate) async fn stamp(&self) -> Result<Stamp> {
         let inner = &*self.inner;
         let now = inner.settings.now()?;
-        let stamp = inner.log.head(now).await?;
+        let stamp = inner.log.head(now).await.map_err(Error::of_the_log)?;
         if !self.is_read_only() {
             // If the log loses this entry, this node notices it and makes the log as long as it was.
             inner.follower.cursor().note_stamp(stamp);
@@ -358,7 +358,12 @@ impl RevocationView {
         };
         loop {
             let now = self.inner.settings.now()?;
-            let page = self.inner.log.read(from, PAGE_ENTRIES, now).await?;
+            let page = self
+                .inner
+                .log
+                .read(from, PAGE_ENTRIES, now)
+                .await
+                .map_err(Error::of_the_log)?;
             if page.incarnation != began.incarnation() {
                 // Positions of another incarnation cannot be compared with the stamps.
                 return Ok(());

@@ -187,7 +187,11 @@ impl RevocationView {
         }
         let now = inner.settings.now()?;
         let drafts = inner.settings.drafts(facts.iter().copied(), life)?;
-        let stamp = inner.log.append(&drafts, now).await?;
+        let stamp = inner
+            .log
+            .append(&drafts, now)
+            .await
+            .map_err(Error::of_the_log)?;
         inner.follower.cursor().note_appended(&drafts, stamp, now);
         // A position of another incarnation means nothing in this view.
         if inner.known.is_current(stamp) {
@@ -222,7 +226,11 @@ impl RevocationView {
             .settings
             .drafts(expiring.into_iter().map(Fact::Key), life)?;
         if !drafts.is_empty() {
-            inner.log.append(&drafts, now).await?;
+            inner
+                .log
+                .append(&drafts, now)
+                .await
+                .map_err(Error::of_the_log)?;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl<D> Reload<D> {
         let reading = (self.0)(login);
         async move {
             reading.await.map_err(|error| match error.is_unavailable() {
-                true => error,
+                true => error.naming("the user could not be read again"),
                 false => {
                     let what = "the user could not be read again";
                     Error::could_not(what, Some(Box::new(error)))

@@ -42,7 +42,7 @@ fn log_out_late<A: Authenticator<Data = ()>>(auth: &A, log: &Log, fault: Fault) 
     logout.unwrap().effective
 }
 
-const FAILED: &str = "unavailable: the store could not answer";
+const FAILED: &str = "unavailable: the revocation log could not answer";
 
 /// The logouts succeed, so without a report only the time in their lines would show the failure.
 #[test]

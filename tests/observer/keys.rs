@@ -144,7 +144,7 @@ fn the_end_of_everything_is_reported() {
     assert!(block_on(here.auth.revoke_everything()).is_err());
     assert!(block_on(hybrid.revoke_everything()).is_err());
     assert!(block_on(here.auth.retire_key(keys()[0].kid())).is_err());
-    let cut = "unavailable: the store could not answer";
+    let cut = "unavailable: the revocation log could not answer";
     assert_eq!(
         here.news(),
         [

@@ -151,7 +151,7 @@ fn with_a_view_revocations_and_staleness_are_reported() {
         notes.expect("Verify unavailable: the revocation view is stale");
         *log.cut.lock().unwrap() = true;
         assert!(auth.revoke_all("alice").await.is_err());
-        notes.expect("RevokeAll unavailable: the store could not answer");
+        notes.expect("RevokeAll unavailable: the revocation log could not answer");
     });
 }
 

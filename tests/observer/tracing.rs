@@ -73,6 +73,7 @@ fn events_by_level_with_fields_by_name() {
     let lines = captured.0.lock().unwrap();
     secrets.check(&lines.join("\n"));
     let could_not = "unavailable: the store could not answer";
+    let of_log = "unavailable: the revocation log could not answer";
     let stale = "unavailable: the revocation view is stale";
     let empty = "misuse: the subject of a login is empty: name the user";
     let denied = |level: &str, cause: &str| {
@@ -151,7 +152,7 @@ fn events_by_level_with_fields_by_name() {
         format!("TRACE verified login={token}"),
         "INFO rejected act=\"verify\" cause=\"bad_signature\"".to_owned(),
         "WARN view is stale behind_seconds=60 facts=0".to_owned(),
-        format!("WARN upkeep failed chore=Following error=\"{could_not}: cut off\""),
+        format!("WARN upkeep failed chore=Following error=\"{of_log}: cut off\""),
         format!("WARN unavailable act=\"verify\" error=\"{stale}\""),
     ];
     assert_eq!(*lines, expected);
@@ -292,7 +293,7 @@ fn a_view_that_becomes_stale_and_fresh_is_two_lines() {
         .iter()
         .filter(|line| line.starts_with("WARN"))
         .collect();
-    let could_not = "unavailable: the store could not answer";
+    let could_not = "unavailable: the revocation log could not answer";
     let expected = [
         "WARN view is stale behind_seconds=10 facts=0",
         &format!("WARN upkeep failed chore=Following error=\"{could_not}: cut off\""),

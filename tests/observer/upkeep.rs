@@ -78,7 +78,7 @@ fn a_view_reports_its_lag() {
     let view = view(&log, &clock);
     let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
     let auth = Observed::new(auth, notes.clone());
-    let failed = "Following failed: unavailable: the store could not answer";
+    let failed = "Following failed: unavailable: the revocation log could not answer";
 
     *log.cut.lock().unwrap() = true;
     assert!(block_on(auth.upkeep().tick()).is_err());

@@ -532,7 +532,13 @@ fn a_node_retries_while_its_log_is_unreachable() {
     let view = RevocationView::builder(Away)
         .max_lifetime(LONGEST)
         .bound(BOUND);
-    let upkeep = view.build().unwrap().upkeep();
+    let view = view.build().unwrap();
+    let error = block_on(view.follow()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unavailable: the revocation log could not answer"
+    );
+    let upkeep = view.upkeep();
     let pauses = Mutex::new(Vec::new());
     let sleep = |pause| {
         let mut pauses = pauses.lock().unwrap();

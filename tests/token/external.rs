@@ -302,6 +302,10 @@ fn a_signer_that_fails_is_unavailable() {
             let failed = unavailable(failed);
             assert_eq!(failed.retry_after(), error().retry_after());
             assert!(failed.to_string().contains("the signer"), "{failed}");
+            assert!(
+                !format!("{failed:?}").contains("the store could not"),
+                "{failed:?}"
+            );
             assert!(format!("{failed:?}").contains("source"), "{failed:?}");
         }
         assert!(auth.verify_now(&held).is_ok());

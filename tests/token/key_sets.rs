@@ -211,7 +211,35 @@ fn unknown_keys_ask_at_most_once_in_30_seconds() {
     }
 }
 
-/// A key that was published after the last fetch: the token waits, and is not rejected.
+/// A view has no store: its errors name the key set, also if the client's error is one of
+/// `Error::unavailable`.
+#[test]
+fn an_outage_of_the_issuer_is_not_blamed_on_a_store() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let site = Site::answering("no set");
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    let token = token(&issuer(pair, &clock));
+    let unusable = now(view.fetch()).unwrap_err();
+    site.fail();
+    let failed = now(view.fetch()).unwrap_err();
+    let unknown = service.verify_now(&token).unwrap_err();
+    for (error, text) in [
+        (unusable, "unavailable: the fetched key set is not usable"),
+        (failed, "unavailable: the key set could not be fetched"),
+        (
+            unknown,
+            "unavailable: the key set of the issuer has not been fetched yet",
+        ),
+    ] {
+        assert!(error.is_unavailable());
+        assert!(error.to_string().starts_with(text), "{error}");
+    }
+}
+
+/// A key that was published after the last fetch: the token waits, and is not rejected. Within 30 s after
+/// a fetch it is rejected.
 #[test]
 fn a_token_of_a_new_key_is_unavailable_until_the_set_is_fetched() {
     let clock = Hands::at(START);
@@ -221,10 +249,18 @@ fn a_token_of_a_new_key_is_unavailable_until_the_set_is_fetched() {
     let service = service(&view, &clock);
     now(view.fetch()).unwrap();
     site.set(set_of(&[&new.public_key()]));
+    clock.set(START + 29);
+    let early = service.verify_now(&token(&issuer(new.clone(), &clock)));
+    assert!(early.unwrap_err().is_rejected());
     clock.set(START + 30);
     let (old, new) = (token(&issuer(old, &clock)), token(&issuer(new, &clock)));
     assert!(service.is_well_formed(&new));
-    assert!(service.verify_now(&new).unwrap_err().is_unavailable());
+    let error = service.verify_now(&new).unwrap_err();
+    assert!(
+        error.is_unavailable() && !error.to_string().contains("the store"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("not in the key set"), "{error}");
     assert!(service.verify_now(&old).is_ok());
     tick(&service.upkeep().clock(Arc::new(clock.clone())));
     assert!(service.verify_now(&new).is_ok());

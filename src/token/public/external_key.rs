@@ -168,6 +168,7 @@ impl ExternalKey {
             Some(Err(error)) if !error.is_misuse() => {
                 // Also an error that blames the client, which has nothing to do with the signer.
                 let retry_after = error.retry_after();
+                let error = error.naming("the request to it failed");
                 let error = Error::could_not("the signer could not sign", Some(error.into()));
                 Err(match retry_after {
                     Some(after) => error.with_retry_after(after),

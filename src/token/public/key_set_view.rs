@@ -22,6 +22,10 @@ const DEFAULT_BOUND: Duration = Duration::from_secs(3600);
 const MIN_ATTEMPT_SECS: u64 = 30;
 /// Pause between two steps of the upkeep: how long an unknown key id waits at most.
 const STEP_PAUSE: Duration = Duration::from_secs(1);
+/// Text of a failed fetch.
+const NOT_FETCHED: &str = "the key set could not be fetched";
+/// Text of a fetch whose answer is refused.
+const NOT_USABLE: &str = "the fetched key set is not usable";
 /// Value of a time before the first attempt.
 const NEVER: u64 = u64::MAX;
 
@@ -37,9 +41,13 @@ type FetchFn = dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync;
 /// | event | effect |
 /// |---|---|
 /// | the set changes | new keys verify, and those that are gone do not, from the next fetch on |
-/// | a token names an unknown key | the set is fetched early, at most once in 30 s; until it is fetched the token is *unavailable*, and then rejected if the key is still unknown |
+/// | a token names an unknown key | the set is fetched early, but not within 30 s of the last fetch. Until it is fetched the token is *unavailable*. Then it is rejected if the key is still unknown |
+/// | a token names an unknown key within 30 s after a fetch | the token is rejected (401), also if the issuer has published the key since |
 /// | a fetch fails, or its answer is no usable set | the present keys stay |
 /// | no fetch has succeeded for the [`bound`](KeySetViewBuilder::bound) | all tokens of the issuer are *unavailable* |
+///
+/// So the issuer must publish a key before it signs with it: 30 s before at least, and
+/// [`every`](KeySetViewBuilder::every) before, so that no service needs an early fetch.
 ///
 /// A set is refused as a whole if it has more than 64 KiB or 100 keys, contains a symmetric or a
 /// private key, or gives one id to two keys. Keys for another use or another algorithm are left out.
@@ -145,9 +153,12 @@ impl KeySetView {
         let attempt = inner.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         inner.is_wanted.store(false, Ordering::Relaxed);
         inner.attempted_at.store(now.unix(), Ordering::Relaxed);
-        let text = (inner.fetch)().await?;
+        let text = (inner.fetch)()
+            .await
+            .map_err(|error| error.naming(NOT_FETCHED))?;
         let old = self.ring();
-        let ring = key_set::read(&text, &old).map_err(Error::unavailable)?;
+        let ring = key_set::read(&text, &old)
+            .map_err(|error| Error::could_not(NOT_USABLE, Some(error.into())))?;
         let ring = Arc::new(ring);
         let mut fetched = inner.ring.write().unwrap_or_else(PoisonError::into_inner);
         if fetched.attempt > attempt {
@@ -183,13 +194,14 @@ impl KeySetView {
         if age(fresh_as_of, now).is_some_and(|age| age <= self.0.bound_secs) {
             return Ok(());
         }
-        Err(Error::unavailable(match fresh_as_of {
+        let what = match fresh_as_of {
             NEVER => {
                 "the key set of the issuer has not been fetched yet: run the upkeep of the \
                  authenticator, or call `KeySetView::fetch` at the start"
             }
             _ => "the key set of the issuer could not be fetched within its bound",
-        }))
+        };
+        Err(Error::could_not(what, None))
     }
 
     /// Notes that a token names an unknown key. Fails as *unavailable* if the set is about to be
@@ -200,10 +212,8 @@ impl KeySetView {
             false if self.0.has_failed() => {}
             false => return Ok(()),
         }
-        Err(Error::unavailable(
-            "the token names a key that is not in the key set: the set is fetched again",
-        )
-        .with_retry_after(STEP_PAUSE * 2))
+        let what = "the token names a key that is not in the key set: the set is fetched again";
+        Err(Error::could_not(what, None).with_retry_after(STEP_PAUSE * 2))
     }
 
     /// Checks if two views are one.

@@ -79,13 +79,13 @@ impl PrivateKey {
 
     pub(in crate::token::public) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
         let signature = match self {
-            Self::Es256(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .map_err(|_| Error::unavailable("the operating system gives no random bytes"))?,
+            Self::Es256(pair) => pair.sign(&SystemRandom::new(), message).map_err(|_| {
+                Error::could_not("the operating system gives no random bytes", None)
+            })?,
             Self::Ed25519(pair) => pair.sign(message),
         };
         let signature = signature.as_ref().try_into();
-        signature.map_err(|_| Error::unavailable("a signature has another length"))
+        signature.map_err(|_| Error::could_not("a signature has another length", None))
     }
 }
 
@@ -112,7 +112,7 @@ pub(in crate::token::public) fn generate(scheme: Scheme) -> Result<Vec<u8>> {
             ));
         }
     };
-    let document =
-        document.map_err(|_| Error::unavailable("the operating system gives no random bytes"))?;
+    let document = document
+        .map_err(|_| Error::could_not("the operating system gives no random bytes", None))?;
     Ok(document.as_ref().to_vec())
 }

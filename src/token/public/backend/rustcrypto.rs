@@ -109,7 +109,8 @@ pub(in crate::token::public) fn generate(scheme: Scheme) -> Result<Vec<u8>> {
                 ));
             }
         };
-        let document = document.map_err(|_| Error::unavailable("a generated key has no form"))?;
+        let document =
+            document.map_err(|_| Error::could_not("a generated key has no form", None))?;
         return Ok(document.as_bytes().to_vec());
     }
 }
