@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Extension, Form, Json, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header::USER_AGENT};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing::get, routing::post};
+use axum::{Router, routing::delete, routing::get, routing::post};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use serde::Deserialize;
 use statewise::hybrid::HybridAuthenticator;
@@ -33,7 +33,7 @@ use statewise::token::{Algorithm, Key, Keyring, TokenAuthenticator};
 use statewise::web::{
     Auth, AuthLayer, Denial, Require, SignIn, TokenError, TokenResponse, Transport,
 };
-use statewise::{Authenticator, Login, Observed};
+use statewise::{Authenticator, Login, Observed, PublicId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -124,11 +124,17 @@ async fn run() -> Result<(), Failure> {
     let admins = Require::authenticated().role("admin").fresh(15 * MINUTE);
     let administration = Router::new()
         .route("/users/{name}/revoke", post(revoke_user))
+        .route("/users/{name}/devices/{id}", delete(end_device_of))
         .route("/keys/{kid}/retire", post(retire_key))
         .route("/revoke-everything", post(revoke_everything))
         .layer(admins)
         .with_state(Arc::clone(&auth));
+    let devices = Router::new()
+        .route("/devices", get(devices))
+        .route("/devices/{id}", delete(end_device))
+        .with_state(Arc::clone(&auth));
     let app = Router::new()
+        .merge(devices)
         .nest("/admin", administration)
         .route("/token", post(token))
         .route("/refresh", post(refresh))
@@ -247,7 +253,11 @@ struct Given {
     password: String,
 }
 
-async fn token(sign_in: SignIn, Json(given): Json<Given>) -> Result<TokenResponse, Denial> {
+async fn token(
+    sign_in: SignIn,
+    headers: HeaderMap,
+    Json(given): Json<Given>,
+) -> Result<TokenResponse, Denial> {
     // Your service loads the user from its database, and compares with the hash of the password.
     let roles: &[&str] = match given.user.as_str() {
         "alice" => &[],
@@ -258,8 +268,13 @@ async fn token(sign_in: SignIn, Json(given): Json<Given>) -> Result<TokenRespons
         // The log names the user: it is one of ours, and not a password in the wrong field.
         return Err(sign_in.failed(&given.user));
     }
+    // Names the device in the list of devices and in the log.
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    let device: String = agent.unwrap_or("unknown").chars().take(100).collect();
     sign_in
-        .issue_token(Login::new(given.user).roles(roles))
+        .issue_token(Login::new(given.user).roles(roles).device(device))
         .await
 }
 
@@ -272,8 +287,9 @@ async fn refresh(sign_in: SignIn, Form(given): Form<Refresh>) -> Result<TokenRes
     sign_in.refresh_token(&given.refresh_token).await
 }
 
+/// The user, and the public id of the login: support finds the lines of the log with it.
 async fn me(caller: Auth) -> String {
-    caller.subject().to_owned()
+    format!("{} {}\n", caller.subject(), caller.id())
 }
 
 /// Answers when the logout counts, such as `Within(5s)`. The page of the manual on logging out has a text for
@@ -285,6 +301,56 @@ async fn log_out(sign_in: SignIn) -> Result<String, Denial> {
 
 type Service<S> = State<Arc<Observed<HybridAuthenticator<S>>>>;
 
+/// Lists the devices of the caller: the public id, and the text that the device sent.
+async fn devices<S: SessionStore>(State(auth): Service<S>, caller: Auth) -> Result<String, Denial> {
+    let (mut text, mut after) = (String::new(), None);
+    loop {
+        let page = auth.inner().sessions(caller.subject(), after).await?;
+        for login in &page.sessions {
+            let device = login.device().unwrap_or("unknown");
+            text += &format!("{} {device:?}\n", login.id());
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(text),
+        }
+    }
+}
+
+/// Ends one device of the caller. The id of another user's device ends nothing.
+async fn end_device<S: SessionStore>(
+    State(auth): Service<S>,
+    caller: Auth,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Denial> {
+    end(&auth, caller.subject(), &id).await
+}
+
+async fn end<S: SessionStore>(
+    auth: &Observed<HybridAuthenticator<S>>,
+    user: &str,
+    id: &str,
+) -> Result<StatusCode, Denial> {
+    let Ok(id) = id.parse::<PublicId>() else {
+        return Ok(StatusCode::NOT_FOUND);
+    };
+    Ok(match auth.revoke_id(user, id).await?.count {
+        0 => StatusCode::NOT_FOUND,
+        _ => StatusCode::NO_CONTENT,
+    })
+}
+
+/// Ends one device of a user.
+async fn end_device_of<S: SessionStore>(
+    State(auth): Service<S>,
+    Extension(admin): Extension<Auth>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<StatusCode, Denial> {
+    let (admin, login) = (admin.subject(), admin.id());
+    tracing::info!(admin, %login, user = name, device = id, "an administrator ends a device");
+    end(&auth, &name, &id).await
+}
+
 /// Logs a user out everywhere. The line of the log names the administrator before the call, so that a call that
 /// fails has a name too. The authenticator then reports what the call did.
 async fn revoke_user<S: SessionStore>(
@@ -292,8 +358,8 @@ async fn revoke_user<S: SessionStore>(
     Extension(admin): Extension<Auth>,
     Path(name): Path<String>,
 ) -> Result<String, Denial> {
-    let admin = admin.subject();
-    tracing::info!(admin, user = name, "an administrator logs a user out");
+    let (admin, login) = (admin.subject(), admin.id());
+    tracing::info!(admin, %login, user = name, "an administrator logs a user out");
     let affected = auth.revoke_all(&name).await?;
     Ok(format!(
         "{:?} logins, {:?}\n",
@@ -307,8 +373,8 @@ async fn retire_key<S: SessionStore>(
     Extension(admin): Extension<Auth>,
     Path(kid): Path<String>,
 ) -> Result<Response, Denial> {
-    let admin = admin.subject();
-    tracing::info!(admin, kid, "an administrator retires a key");
+    let (admin, login) = (admin.subject(), admin.id());
+    tracing::info!(admin, %login, kid, "an administrator retires a key");
     let keys = auth.inner().key_states()?;
     if !keys.iter().any(|(known, _)| *known == kid) {
         let text = format!("no key has the id {kid:?}; the keys are {keys:?}\n");
@@ -328,8 +394,8 @@ async fn revoke_everything<S: SessionStore>(
     State(auth): Service<S>,
     Extension(admin): Extension<Auth>,
 ) -> Result<String, Denial> {
-    let admin = admin.subject();
-    tracing::info!(admin, "an administrator ends all logins");
+    let (admin, login) = (admin.subject(), admin.id());
+    tracing::info!(admin, %login, "an administrator ends all logins");
     let effective = auth.revoke_everything().await?;
     Ok(format!("{effective:?}\n"))
 }

@@ -96,7 +96,8 @@ fn it_is_ready_counts_logins_notices_an_outage_and_stops_in_order() {
     })
     .expect("ready");
     let token = log_in(service.origin());
-    assert_eq!(me(service.origin(), &token).expect(200).body, "alice");
+    let body = me(service.origin(), &token).expect(200).body;
+    assert!(body.starts_with("alice "), "{body}");
     let metrics = probe("/metrics").expect(200).body;
     assert!(
         metrics.contains("\nstatewise_issued_total 1\n"),
@@ -237,6 +238,30 @@ fn an_administrator_logs_out_a_user_and_retires_a_key() {
             &format!("{origin}/admin/{path}"),
         ])
     };
+    // One device of a user, and of the caller.
+    let send = |token: &str, method: &str, path: &str| {
+        let bearer = format!("Authorization: Bearer {token}");
+        curl(&["-X", method, "-H", &bearer, &format!("{origin}{path}")])
+    };
+    let id_of = |token: &str| {
+        let body = me(origin, token).expect(200).body;
+        body.split_whitespace().nth(1).expect("an id").to_owned()
+    };
+    let (id, ann_id) = (id_of(&alice), id_of(&ann));
+    let listed = send(&alice, "GET", "/devices").expect(200).body;
+    assert!(listed.starts_with(&format!("{id} \"curl/")), "{listed}");
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    send(&alice, "DELETE", &format!("/devices/{ann_id}")).expect(404);
+    send(&alice, "DELETE", "/devices/mistyped").expect(404);
+    let other = log_in(origin);
+    send(&alice, "DELETE", &format!("/devices/{}", id_of(&other))).expect(204);
+    expect_soon(401, || me(origin, &other));
+    let third = log_in(origin);
+    let ended = format!("/admin/users/alice/devices/{}", id_of(&third));
+    send(&alice, "DELETE", &ended).expect(403);
+    send(&ann, "DELETE", &ended).expect(204);
+    expect_soon(401, || me(origin, &third));
+    me(origin, &alice).expect(200);
     post(&alice, "users/ann/revoke").expect(403);
     let answer = post(&ann, "users/alice/revoke").expect(200);
     assert!(answer.body.starts_with("Some(1) logins, "), "{answer:?}");
@@ -253,8 +278,17 @@ fn an_administrator_logs_out_a_user_and_retires_a_key() {
     post(&ann, "users/bob/revoke").expect(503);
     redis.resume();
     let lines = log(1);
-    for act in [r#"user="alice""#, r#"user="bob""#, r#"kid="mistyped""#] {
-        let names = |line: &str| line.contains(r#"admin="ann""#) && line.contains(act);
+    for act in [
+        r#"device="#,
+        r#"user="alice""#,
+        r#"user="bob""#,
+        r#"kid="mistyped""#,
+    ] {
+        let names = |line: &str| {
+            line.contains(r#"admin="ann""#)
+                && line.contains(&format!("login={ann_id}"))
+                && line.contains(act)
+        };
         assert!(lines.lines().any(names), "{act}\n{lines}");
     }
     expect_soon(200, || post(&ann, &retire));
