@@ -54,7 +54,8 @@ fn create_01_is_readable_at_once() {
 }
 
 /// Credentials are 64 characters of the base64url alphabet, never the same, and uniform at each
-/// place behind the partition of the subject and the bit of remembered logins. Rejects a weak source of randomness.
+/// place behind the partition of the subject, the bit of remembered logins and the count of upgrades. Rejects a weak
+/// source of randomness.
 #[test]
 fn create_03_credentials_are_uniform() {
     const LOGINS: usize = 4_000;
@@ -80,14 +81,19 @@ fn create_03_credentials_are_uniform() {
         }
     });
     for (place, counts) in counts.iter().enumerate().skip(2) {
-        // The character behind the partition begins with the bit of remembered logins.
-        let values = if place == 2 { 32 } else { 64 };
-        let expected = LOGINS as f64 / f64::from(values);
-        let chi_square: f64 = counts
-            .iter()
-            .enumerate()
-            .filter(|(byte, count)| in_alphabet(*byte as u8) && (values == 64 || **count > 0))
-            .map(|(_, count)| (f64::from(*count) - expected).powi(2) / expected)
+        // The character behind the partition begins with the bit of remembered logins. The 24 bits after its
+        // three random ones are zero, as no upgrade has made the login.
+        let values = match place {
+            2 => 8,
+            3..=5 => 1,
+            6 => 4,
+            _ => 64,
+        };
+        let used = || counts.iter().filter(|count| **count > 0);
+        assert_eq!(used().count(), values, "place {place}");
+        let expected = LOGINS as f64 / values as f64;
+        let chi_square: f64 = used()
+            .map(|count| (f64::from(*count) - expected).powi(2) / expected)
             .sum();
         // 63 degrees of freedom: a uniform source exceeds 160 once in a hundred million runs.
         assert!(
