@@ -215,7 +215,7 @@ impl Floor {
     }
 
     /// Issues a token with the id of these bytes, as ours does: the id begins with the partition of
-    /// the subject, one block of SHA-256, and the identity comes with the token.
+    /// the subject, one block of SHA-256, has no count of upgrades, and the identity comes with the token.
     ///
     /// Omits: a subject beyond one block, and what `sign` omits besides.
     pub fn issue(
@@ -226,7 +226,8 @@ impl Floor {
         lifetime: u64,
     ) -> (String, Caller) {
         let now = seconds();
-        let handle = partition(subject) << 116 | u128::from_be_bytes(drawn) & (u128::MAX >> 12);
+        let random = u128::from_be_bytes(drawn) & (u128::MAX >> 12) & !(0xff_ffff << 88);
+        let handle = partition(subject) << 116 | random;
         let token = self.sign_at(now, &sid(handle), subject, roles, lifetime);
         let caller = Caller {
             handle,
