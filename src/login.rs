@@ -55,7 +55,7 @@ pub struct Login<D = ()> {
     pub(crate) stamp: Option<Stamp>,
     pub(crate) begun: Option<Begun>,
     pub(crate) continues: Option<Continued>,
-    /// The login continues another one by an upgrade: its handle says so.
+    /// True if [`Migrating`](crate::migrating::Migrating) makes this login of the one that it continues.
     pub(crate) is_upgrade: bool,
     /// The step-up of the login that this one continues.
     pub(crate) step: Option<StepUp>,

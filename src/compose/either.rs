@@ -11,9 +11,8 @@
 //!
 //! One credential reaches one strategy only. The strategies are never tried one after the other:
 //! an outage of one does not affect the users of the other, and a logout never succeeds at the
-//! strategy that does not know the login. The exception is a logout with
-//! [`any_place`](EitherBuilder::any_place): it asks both, to end what a
-//! [`Migrating`](crate::migrating::Migrating) on another node has made of the login.
+//! strategy that does not know the login. With [`any_place`](EitherBuilder::any_place), a logout asks both
+//! strategies: a [`Migrating`](crate::migrating::Migrating) on another node may have upgraded the login.
 //!
 //! # Places
 //!

@@ -136,7 +136,7 @@ where
         let old = match (old, ended) {
             (Some(old), Some(ended)) => old.and(ended),
             (Some(one), None) | (None, Some(one)) => one,
-            // A new strategy of the application draws the handle of each login by itself.
+            // The new strategy is one of the application: its handles do not tell of an old login.
             (None, None) if predecessor.is_empty() && siblings.is_some() => {
                 Logout::new(Revocation::Immediate)
             }

@@ -37,7 +37,7 @@ impl Relatives {
         Self { of, kind }
     }
 
-    /// A login that nobody has got.
+    /// The login itself, if it has a row. Tokens of other upgrades have its handle too, so none is ended.
     pub(crate) const fn itself(of: Handle) -> Self {
         let kind = Kind::Itself;
         Self { of, kind }
@@ -63,8 +63,8 @@ impl Relatives {
         self.upgrades().is_none()
     }
 
-    /// Returns the only one, where no rows keep several apart: all upgrades of one login then have the
-    /// same handle. `None` if there is none to end: nobody knows the handle, or it is that of the login itself.
+    /// Returns the handle to end in a strategy without rows, such as tokens, where all upgrades of one login
+    /// have the same handle. `None` if there is nothing to end.
     #[must_use]
     pub fn without_rows(&self) -> Option<Handle> {
         let only = self.of.with_tag(self.upgrades()?, [0; 2]);

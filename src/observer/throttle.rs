@@ -9,8 +9,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Maximum number of kinds. All further ones count as one kind.
 const MAX_KINDS: usize = 256;
 
-/// Lets one line of each kind pass in ten seconds, and counts the others. The count ends with its outage:
-/// after a pause of ten seconds without a line of the kind, it begins anew.
+/// Lets one line of each kind pass in ten seconds, and counts the others. After ten seconds without a line of
+/// the kind, the outage is over, and the count starts at zero.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<HashMap<Kind, Passed>>);
 

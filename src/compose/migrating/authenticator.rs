@@ -70,22 +70,22 @@ const NOT_SEEN: u64 = u64::MAX;
 /// | [`revoke_listed`](Self::revoke_listed), for a login in a list | the same |
 /// | `revoke_id` of one strategy | that one alone: a login that was made of it goes on |
 ///
-/// The answer says when. It names a time at which tokens expire that nobody can revoke.
+/// The answer says when. For tokens without a revocation log, it is the time at which the last one expires.
 ///
 /// A strategy of the application does not tell the others by the handle of one
 /// ([`revoke_relatives`](Authenticator::revoke_relatives) is `None`). Then only the node that has upgraded
 /// ends the other login too: log out with `revoke_all` while the change lasts.
+///
+/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
+/// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
+/// a credential of an old strategy that cannot revoke, such as tokens without a revocation log. After a second
+/// change of strategy, only `revoke_all` ends a login from before the first one.
 ///
 /// # Updates
 ///
 /// An [`update_all`](Authenticator::update_all) on any node also reaches a login that is being upgraded. It
 /// may then call its edit twice for one login: let the edit set values, and not add to them. An
 /// [`update`](Authenticator::update) with a new credential does not reach the old login.
-///
-/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
-/// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
-/// a credential of an old strategy that cannot revoke, such as tokens without a revocation log. After a second
-/// change of strategy, only `revoke_all` ends a login from before the first one.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -113,13 +113,13 @@ pub struct Progress {
     pub verified: u64,
     /// Number of old credentials that were upgraded.
     pub upgraded: u64,
-    /// Number of upgrades whose new login has an earlier deadline than the old one. Zero, unless the new
-    /// strategy has a shorter absolute timeout or [maximum
-    /// lifetime](crate::token::TokenBuilder::max_lifetime): its users log in again earlier than before.
+    /// Number of upgrades that made a login shorter, so that its user logs in again earlier than the old
+    /// strategy promised. Give the new strategy a longer absolute timeout or [maximum
+    /// lifetime](crate::token::TokenBuilder::max_lifetime).
     pub shortened: u64,
     /// Number of refreshes that the old strategy answered, because the new one could not issue the login. If
-    /// it rises without an outage, look at [`Migrating`]'s list of what the two strategies need: one log, and
-    /// a store for each.
+    /// it rises without an outage, check what the two strategies need: [the same log, and a store
+    /// each](super).
     pub refused: u64,
     /// Time at which an old credential was last presented; `None` if none was.
     pub last_seen_at: Option<OffsetDateTime>,
@@ -403,8 +403,8 @@ where
         self.old_strategy().verify_with(witness).await
     }
 
-    /// Ends a new login that nobody has got, and forgets its upgrade. It was not reported, so its end is not
-    /// either. A token is not revoked: other upgrades of the old login have its handle.
+    /// Ends a new login that was not handed out, and forgets its upgrade. No event has told of the login, so
+    /// none tells of its end. A token is not revoked: other upgrades of the old login have its handle.
     async fn discard(&self, key: &Key, new: &Issued<Old::Data>) {
         self.upgrades.remove(key);
         let (strategy, identity) = (self.new_strategy(), new.identity());
