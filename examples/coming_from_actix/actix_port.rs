@@ -1,7 +1,7 @@
 //! Moves a service of actix-identity to statewise while its users are logged in.
 //!
 //! ```text
-//! cargo run --example actix_port
+//! cargo run --features actix --example actix_port
 //! ```
 //!
 //! Two nodes of neighbouring steps run at the same time. A user logs in on each of them, and all users

@@ -3,6 +3,8 @@
 //! The page `coming::actix` of the manual quotes it. `before` is the old service and `after` the port.
 //! `steps` has the deployments between them, in which no user is logged out. `actix_port` runs them all.
 
+#![cfg(feature = "actix")]
+
 pub mod after;
 pub mod before;
 pub mod browser;

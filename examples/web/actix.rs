@@ -1,7 +1,7 @@
 //! Sessions with actix-web: `AuthLayer` as a middleware, and the caller as an argument of handlers.
 //!
 //! ```text
-//! cargo run --example actix
+//! cargo run --features actix --example actix
 //! ```
 //!
 //! The user is `alice`, the password `correct horse battery staple`. Try it with curl 7.79 or

@@ -1,7 +1,7 @@
 //! The program of the page of the manual on actix-web. It answers the `curl` lines of the page on axum.
 //!
 //! ```text
-//! cargo run --example actix_start
+//! cargo run --features actix --example actix_start
 //! ```
 
 use std::{sync::Arc, time::Duration};

@@ -11,9 +11,13 @@ macro_rules! pages {
     };
 }
 
+#[cfg(feature = "actix")]
+pages! {
+    Actix: "../../src/manual/actix.md",
+}
+
 pages! {
     Readme: "../../README.md",
-    Actix: "../../src/manual/actix.md",
     Axum: "../../src/manual/axum.md",
     Deploying: "../../src/manual/deploying.md",
     Program: "../../src/manual/deploying/program.md",

@@ -85,5 +85,5 @@ mod authenticator;
 mod builder;
 
 pub use authenticator::Either;
-pub(super) use authenticator::{Strategy, finish_replacement, issue};
+pub(super) use authenticator::Strategy;
 pub use builder::EitherBuilder;

@@ -1,7 +1,9 @@
 //! An old and a new strategy, with logins that upgrades have made from one to the other.
 
 use crate::authenticator::Authenticator;
+use crate::authenticator::end_replaced::end_replaced;
 use crate::error::Result;
+use crate::login::Login;
 use crate::login::handle::Handle;
 use crate::login::issued::{Issued, Revocation};
 use crate::login::login_ref::LoginRef;
@@ -92,8 +94,24 @@ where
         Ok(ended)
     }
 
+    /// Issues a login of one of the two, after `others` have ended, the relatives of those that it replaces.
+    pub(super) async fn issue<One>(
+        &self,
+        one: &One,
+        other: &impl Authenticator<Data = Old::Data>,
+        login: Login<Old::Data>,
+        others: Logout,
+    ) -> Result<Issued<Old::Data>>
+    where
+        One: Authenticator<Data = Old::Data>,
+    {
+        let issued = issue(one, other, login).await?.with_replaced(others);
+        let late = self.end_late(&issued).await;
+        finish_replacement(one, issued, late).await
+    }
+
     /// Ends what another node has made of the replaced logins before they ended.
-    pub(super) async fn end_late(&self, issued: &Issued<Old::Data>) -> Result<Option<Logout>> {
+    async fn end_late(&self, issued: &Issued<Old::Data>) -> Result<Option<Logout>> {
         let mut ended = Logout::new(Revocation::Immediate);
         for login in issued.replaced().into_iter().flat_map(Logout::logins) {
             ended = ended.and(self.end_upgrades(Some(login)).await?);
@@ -136,7 +154,7 @@ where
         let old = match (old, ended) {
             (Some(old), Some(ended)) => old.and(ended),
             (Some(one), None) | (None, Some(one)) => one,
-            // The new strategy is one of the application: its handles do not tell of an old login.
+            // The new strategy is one of the application: its handles do not name an old login.
             (None, None) if predecessor.is_empty() && siblings.is_some() => {
                 Logout::new(Revocation::Immediate)
             }
@@ -146,6 +164,33 @@ where
             Some(siblings) => old.and(siblings),
             None => old,
         })
+    }
+}
+
+/// Issues a login of one strategy. Ends the logins of the other strategy that it replaces.
+pub(super) async fn issue<One: Authenticator>(
+    one: &One,
+    other: &impl Authenticator<Data = One::Data>,
+    mut login: Login<One::Data>,
+) -> Result<Issued<One::Data>> {
+    let is_of_other = |credential: &mut String| other.is_well_formed(credential);
+    let old: Vec<_> = login.replaces.extract_if(.., is_of_other).collect();
+    let issued = one.issue(login).await?;
+    finish_replacement(one, issued, end_replaced(other, &old).await).await
+}
+
+/// Returns a new login. If the logins that it replaces could not be ended, ends the new one instead.
+async fn finish_replacement<A: Authenticator>(
+    auth: &A,
+    issued: Issued<A::Data>,
+    replaced: Result<Option<Logout>>,
+) -> Result<Issued<A::Data>> {
+    match replaced {
+        Ok(replaced) => Ok(issued.with_replaced(replaced)),
+        Err(error) => {
+            let _ = auth.revoke(issued.refreshable().reveal()).await;
+            Err(error.with_ended(issued.all_ended()))
+        }
     }
 }
 

@@ -87,7 +87,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// An outage fails each request. Of the lines marked as limited, one of each kind in ten seconds is
 /// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one `error` with
 /// all of its causes, so a new root cause is a line at once. The next line at *warn* has the number of lines
-/// that were not, as `suppressed`. The number begins anew after ten seconds without a line of the kind, and
+/// that were not, as `suppressed`. The number starts at zero after ten seconds without a line of the kind, and
 /// with *view is fresh again* at *warn*: it has no lines of an earlier outage. There are at most 256 kinds: all further ones count as one. Count
 /// failures in metrics, which miss none.
 ///

@@ -29,7 +29,7 @@ use crate::migrating::{
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// A strategy; after its next `issue`, or before its next `verify_with`, other nodes do something.
+/// A strategy. After its next `issue`, other nodes act before the caller goes on.
 struct Hooked {
     inner: Any,
     after_issue: Mutex<Option<Hook>>,

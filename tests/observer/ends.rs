@@ -32,6 +32,18 @@ fn log_in(auth: &impl Authenticator<Data = ()>) -> Issued {
     block_on(auth.issue(Login::new("alice"))).unwrap()
 }
 
+/// Tickets of which a user has one at a time.
+fn one_ticket<S: SessionStore>(store: S, clock: ManualClock, notes: &Arc<Notes>) -> Tickets<S> {
+    Tickets::builder(store)
+        .purpose("reset")
+        .lifetime(Duration::from_secs(600))
+        .outstanding(1)
+        .clock(clock)
+        .observer(notes.clone())
+        .build()
+        .unwrap()
+}
+
 /// Issues a login of alice that replaces `old`.
 fn replace(auth: &impl Authenticator<Data = ()>, old: &Issued) -> Result<Issued> {
     let login = Login::new("alice").device("new");
@@ -228,13 +240,7 @@ fn evicted_keys_and_tickets_are_reported() {
     ];
     assert_eq!(notes.take(), expected);
 
-    let tickets = Tickets::builder(store).purpose("reset");
-    let tickets = tickets.lifetime(Duration::from_secs(600)).outstanding(1);
-    let tickets = tickets
-        .clock(clock)
-        .observer(notes.clone())
-        .build()
-        .unwrap();
+    let tickets = one_ticket(store, clock, &notes);
     let [old, new] = [(), ()].map(|()| block_on(tickets.issue("alice", ())).unwrap().id());
     let expected = [
         format!("ticket issued alice {old}"),
@@ -280,13 +286,7 @@ fn a_login_that_is_evicted_for_a_refused_one_is_reported() {
     refuse(of(store(10)).build().unwrap(), &notes);
     refuse(hybrid(of(store(10)), &clock), &notes);
 
-    let tickets = Tickets::builder(Changing(store(10))).purpose("reset");
-    let tickets = tickets.lifetime(Duration::from_secs(600)).outstanding(1);
-    let tickets = tickets
-        .clock(clock)
-        .observer(notes.clone())
-        .build()
-        .unwrap();
+    let tickets = one_ticket(Changing(store(10)), clock, &notes);
     let old = block_on(tickets.issue("alice", ())).unwrap().id();
     notes.take();
     assert!(block_on(tickets.issue("alice", ())).is_err());
@@ -313,7 +313,7 @@ impl SessionStore for Cuts {
     }
 }
 
-/// A hybrid checks a new login once more, by its log.
+/// A hybrid checks a new login a second time, by its log.
 #[test]
 fn a_login_that_is_evicted_for_one_that_the_log_fails_is_reported() {
     let (clock, notes, line) = (ManualClock::default(), Notes::new(), Line::new());
@@ -436,7 +436,7 @@ fn a_late_request_with_an_old_credential_ends_no_login() {
     assert!(block_on(auth.refresh(new.refreshable().reveal())).is_ok());
 }
 
-/// A user who is known no longer is logged out at the next refresh or update.
+/// A user whom the application does not know any more is logged out at the next refresh or update.
 #[test]
 fn a_login_whose_user_is_gone_is_reported() {
     let (clock, notes, line) = (ManualClock::default(), Notes::new(), Line::new());

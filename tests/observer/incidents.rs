@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::observer::Observer;
 use statewise::revocation::MemoryLog;
 use statewise::revocation::log::{Draft, Page, RevocationLog};
 use statewise::session::SessionAuthenticator;
@@ -23,6 +22,13 @@ type Log = Arc<FaultyLog<MemoryLog>>;
 
 fn log() -> Log {
     Arc::new(FaultyLog::new(MemoryLog::new().unwrap()))
+}
+
+/// A node that reads the log, and the events that it reports.
+fn node(log: &Log, clock: &ManualClock) -> (Observed<TokenAuthenticator>, Arc<Notes>) {
+    let (notes, view) = (Notes::new(), view(log, clock));
+    let auth = tokens(clock).revocations(&view).build().unwrap();
+    (Observed::new(auth, notes.clone()), notes)
 }
 
 /// Runs the upkeep, and returns its events but for those of each step.
@@ -110,12 +116,7 @@ fn a_dropped_call_is_no_failure_of_the_log() {
 #[test]
 fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     let (clock, log) = (ManualClock::default(), log());
-    let node = || {
-        let (notes, view) = (Notes::new(), view(&log, &clock));
-        let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
-        let observer: Arc<dyn Observer> = notes.clone();
-        (Observed::new(auth, observer), notes)
-    };
+    let node = || node(&log, &clock);
     let [(here, heard), (there, told)] = [node(), node()];
     let nothing: [&str; 0] = [];
     assert_eq!(learn(&here, &heard), nothing);
@@ -136,17 +137,12 @@ fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     assert_eq!(learn(&late, &seen), nothing);
 }
 
-/// Each node reports a lost end of the log once, by what it has read, or has appended and not read; also if other
-/// entries are in its place already. Rejects a node that repairs the log and says nothing.
+/// Each node that has read or appended the lost end of a log reports the loss once, even if other entries stand in
+/// its place already. Rejects a node that repairs the log and says nothing.
 #[test]
 fn a_log_that_lost_its_end_is_reported_by_each_node_that_notices() {
     let (clock, log) = (ManualClock::default(), log());
-    let node = || {
-        let (notes, view) = (Notes::new(), view(&log, &clock));
-        let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
-        let observer: Arc<dyn Observer> = notes.clone();
-        (Observed::new(auth, observer), notes)
-    };
+    let node = || node(&log, &clock);
     let [(here, heard), (there, told)] = [node(), node()];
     let nothing: [&str; 0] = [];
     let log_out = |auth: &Observed<TokenAuthenticator>, notes: &Notes, user: &str| {

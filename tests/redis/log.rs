@@ -431,7 +431,7 @@ fn a_start_from_an_older_snapshot_is_reported() {
         for _ in 0..2 {
             let redis = patient(manager(&server).await).prefix(&prefix);
             let redis = redis.build().unwrap();
-            // Such a server is refused by those who ask.
+            // `require_durable` refuses such a server.
             assert!(redis.require_durable().await.unwrap_err().is_misuse());
             let view = RevocationView::builder(redis.revocations())
                 .max_lifetime(Duration::from_secs(3_600))

@@ -10,7 +10,7 @@ use statewise::config::Config;
 use statewise::testkit::block_on;
 use statewise::{Authenticator as _, Login};
 
-/// Fields whose values are secrets.
+/// Fields with secret values.
 const SECRETS: [&str; 8] = [
     "store",
     "store_env",
@@ -73,7 +73,7 @@ fn check(config: &Config) {
     }
 }
 
-/// Returns what a configuration says about itself.
+/// Returns the texts that a configuration prints.
 fn answer(config: &Config) -> (String, String) {
     let checked = config.check().map_err(|error| {
         assert!(error.is_misuse(), "{error}");

@@ -1,4 +1,4 @@
-//! What a request carries. The first byte chooses what the rest is: `C`, lines of `Cookie` after one of
+//! Headers and addresses of a request. The first byte chooses the kind: `C`, lines of `Cookie` after one of
 //! `Authorization`; `P`, the path of a redirect; `Q`, a query and a list of protocols that may have a ticket.
 //!
 //! Oracle: cookies are those that a reader by RFC 6265bis finds, and no credential comes from anywhere else. A local

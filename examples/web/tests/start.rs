@@ -82,6 +82,7 @@ fn the_commands_of_the_page_on_axum_work() {
     follow(AXUM, "start");
 }
 
+#[cfg(feature = "actix")]
 #[test]
 fn they_have_the_same_answers_in_actix_web() {
     follow(AXUM, "actix_start");

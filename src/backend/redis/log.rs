@@ -59,11 +59,11 @@ const MAX_PAGE_ENTRIES: usize = 1024;
 ///
 /// It comes back shorter, in the same incarnation, after a crash with `appendfsync everysec` or `no`, from an older
 /// snapshot, or after a failover. Each follower that had read more, or appended more, reports
-/// [`Event::LogShortened`](crate::observer::Event::LogShortened) and repairs the log. If all nodes start anew too,
+/// [`Event::LogShortened`](crate::observer::Event::LogShortened) and repairs the log. If all nodes have restarted too,
 /// none remembers the lost entries: only a login that was stamped in the lost part shows the loss.
 /// [`Redis::require_durable`](crate::store::Redis::require_durable) at the start refuses a server on which a crash
-/// loses entries: without `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`. It does not
-/// check failovers, and no backup that an operator restores. See
+/// loses entries: without `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`. It
+/// checks neither failovers nor backups that an operator restores. See
 /// [`Redis::durability`](crate::store::Redis::durability) for what survives which.
 ///
 /// # When the connection is lost

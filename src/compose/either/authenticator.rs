@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::authenticator::end_replaced::end_replaced;
 use crate::authenticator::{Authenticator, Presented};
-use crate::compose::pair::Pair;
+use crate::compose::pair::{Pair, issue};
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
@@ -87,33 +86,6 @@ where
     }
 }
 
-/// Issues a login of one strategy. Ends the logins of the other strategy that it replaces.
-pub(in crate::compose) async fn issue<One: Authenticator>(
-    one: &One,
-    other: &impl Authenticator<Data = One::Data>,
-    mut login: Login<One::Data>,
-) -> Result<Issued<One::Data>> {
-    let is_of_other = |credential: &mut String| other.is_well_formed(credential);
-    let old: Vec<_> = login.replaces.extract_if(.., is_of_other).collect();
-    let issued = one.issue(login).await?;
-    finish_replacement(one, issued, end_replaced(other, &old).await).await
-}
-
-/// Returns a new login. If the logins that it replaces could not be ended, ends the new one instead.
-pub(in crate::compose) async fn finish_replacement<A: Authenticator>(
-    auth: &A,
-    issued: Issued<A::Data>,
-    replaced: Result<Option<Logout>>,
-) -> Result<Issued<A::Data>> {
-    match replaced {
-        Ok(replaced) => Ok(issued.with_replaced(replaced)),
-        Err(error) => {
-            let _ = auth.revoke(issued.refreshable().reveal()).await;
-            Err(error.with_ended(issued.all_ended()))
-        }
-    }
-}
-
 impl<A, B> Authenticator for Either<A, B>
 where
     A: Authenticator,
@@ -160,10 +132,7 @@ where
         if !self.is_by_place {
             let pair = self.pair();
             let others = pair.end_relatives_of(&login.replaces).await?;
-            let issued = issue(&self.first, &self.second, login).await?;
-            let issued = issued.with_replaced(others);
-            let late = pair.end_late(&issued).await;
-            return finish_replacement(&self.first, issued, late).await;
+            return pair.issue(&self.first, &self.second, login, others).await;
         }
         // As for a verification, the place is consumed.
         let place = login.place.take();

@@ -12,7 +12,7 @@ use crate::base::boxed::BoxFuture;
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
-use crate::compose::either::{Either, Strategy, finish_replacement, issue};
+use crate::compose::either::{Either, Strategy};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::compose::pair::Pair;
 use crate::error::{EndedLogin, Error, Rejection, Result};
@@ -233,7 +233,7 @@ where
     }
 
     /// Revokes and rejects an old credential after its overlap.
-    async fn check_overlap(&self, credential: &str, now: Timestamp) -> Result<()> {
+    async fn reject_overdue(&self, credential: &str, now: Timestamp) -> Result<()> {
         if self.upgrades.is_empty() {
             return Ok(());
         }
@@ -250,7 +250,7 @@ where
 
     async fn verify_old(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
         let now = self.now()?;
-        self.check_overlap(presented.credential(), now).await?;
+        self.reject_overdue(presented.credential(), now).await?;
         let caller = self.old_strategy().verify_with(presented).await?;
         self.verified.fetch_add(1, Ordering::Relaxed);
         self.note_seen(now);
@@ -261,7 +261,7 @@ where
     async fn refresh_old(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         let now = self.now()?;
         self.revoke_due(now).await;
-        self.check_overlap(presented.credential(), now).await?;
+        self.reject_overdue(presented.credential(), now).await?;
         let key = upgrades::key(presented.credential());
         if !self.upgrades.has_room(&key) {
             return self.old_strategy().refresh_with(presented).await;
@@ -403,8 +403,8 @@ where
         self.old_strategy().verify_with(witness).await
     }
 
-    /// Ends a new login that was not handed out, and forgets its upgrade. No event has told of the login, so
-    /// none tells of its end. A token is not revoked: other upgrades of the old login have its handle.
+    /// Ends a new login that was not handed out, and forgets its upgrade. No event has reported the login, so
+    /// none reports its end. A token is not revoked: other upgrades of the old login have its handle.
     async fn discard(&self, key: &Key, new: &Issued<Old::Data>) {
         self.upgrades.remove(key);
         let (strategy, identity) = (self.new_strategy(), new.identity());
@@ -532,10 +532,8 @@ where
                 others = others.and(counterpart);
             }
         }
-        let issued = issue(inner.new_strategy(), inner.old_strategy(), login).await?;
-        let issued = issued.with_replaced(others);
-        let late = inner.pair().end_late(&issued).await;
-        finish_replacement(inner.new_strategy(), issued, late).await
+        let (new, old) = (inner.new_strategy(), inner.old_strategy());
+        inner.pair().issue(new, old, login, others).await
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
@@ -611,7 +609,7 @@ where
             inner.note_successor(credential, &issued);
             return Ok(issued);
         }
-        inner.check_overlap(credential, inner.now()?).await?;
+        inner.reject_overdue(credential, inner.now()?).await?;
         let issued = old.update(credential, &mut *edit).await?;
         if let Some(upgrade) = inner.upgrades.get(&upgrades::key(credential)) {
             // A copy of the old credential leads to the new one. A step-up would make another one,

@@ -35,7 +35,7 @@ const ABSENT: &[u8] = b"-";
 struct IndexPage {
     /// In the order of their deadlines.
     handles: Vec<Handle>,
-    /// Number of handles whose deadline has passed.
+    /// Number of handles after their deadline.
     over: usize,
     /// Place of the last handle; `None` if there is none.
     last: Option<Cursor>,
