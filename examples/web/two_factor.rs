@@ -1,6 +1,6 @@
 //! A second factor: the password first, then a code of an authenticator app (TOTP). Between them the
-//! browser holds a single-use ticket, which is no login. A dangerous act asks for a new code: a
-//! step-up of the login, for five minutes.
+//! browser holds a single-use ticket, which is no login. A dangerous act asks for a code of the last five
+//! minutes: a step-up of the login.
 //!
 //! ```text
 //! cargo run --example two_factor
@@ -99,9 +99,9 @@ pub(crate) fn service(clock: impl Clock + Clone) -> Result<(Router, Upkeep), Fai
     let layer = AuthLayer::new(Arc::new(auth), Transport::cookie(Cookie::default()))?
         .clock(clock.clone())
         .login_page("/login")?
-        // Leads a browser to the form for the code.
-        .on_denial(|denial, request| match denial {
-            Denial::WeakAcr { .. } if request.is_navigation() => Some(Answer::redirect("/confirm")),
+        // Leads a browser to the form for the code: the login lacks the class, or the code is too old.
+        .on_denial(|denial, request| match denial.required_acr() {
+            Some(CONFIRMED) if request.is_navigation() => Some(Answer::redirect("/confirm")),
             _ => None,
         });
     let app = App {
@@ -112,7 +112,7 @@ pub(crate) fn service(clock: impl Clock + Clone) -> Result<(Router, Upkeep), Fai
     };
     let dangerous = Router::new()
         .route("/transfer", post(transfer))
-        .layer(Require::authenticated().acr(CONFIRMED));
+        .layer(Require::authenticated().acr(CONFIRMED).fresh(5 * MINUTE));
     let router = Router::new()
         .route("/me", get(me))
         .route("/login", get(login_page).post(check_password))
@@ -224,7 +224,8 @@ async fn confirm_page(_: Auth) -> Html<String> {
     page(&code_form("/confirm"))
 }
 
-/// Checks a new code of the caller, for the dangerous acts of the next five minutes.
+/// Checks a new code of the caller. The class lasts longer than the age that the guard of dangerous acts
+/// asks for.
 async fn confirm(
     State(app): State<Arc<App>>,
     sign_in: SignIn,
@@ -233,7 +234,7 @@ async fn confirm(
 ) -> Result<Response, Denial> {
     match app.codes.check(caller.subject(), &given.code)? {
         Checked::Right => {
-            sign_in.step_up(CONFIRMED, 5 * MINUTE).await?;
+            sign_in.step_up(CONFIRMED, 10 * MINUTE).await?;
             Ok(Redirect::to("/me").into_response())
         }
         Checked::Wrong => Ok(denied(code_form("/confirm"))),

@@ -478,7 +478,12 @@ pub enum Denied<'a> {
     /// The caller fails a condition of the application.
     Forbidden,
     /// The last authentication of the caller is too old.
-    TooOld,
+    TooOld {
+        /// The required maximum age, in whole seconds.
+        max_age: Duration,
+        /// The authentication context class, if one was required too: the caller has it.
+        acr: Option<&'a str>,
+    },
     /// The caller authenticated in another way than required.
     WeakAcr {
         /// The required authentication context class.
@@ -503,7 +508,11 @@ impl Denied<'_> {
         Self::MissingRole { any_of: &[] }.name(),
         Self::NotALogin.name(),
         Self::Forbidden.name(),
-        Self::TooOld.name(),
+        Self::TooOld {
+            max_age: Duration::ZERO,
+            acr: None,
+        }
+        .name(),
         Self::WeakAcr { acr: "" }.name(),
         Self::CrossOrigin {
             origin: None,
@@ -522,7 +531,7 @@ impl Denied<'_> {
             Self::MissingRole { .. } => "missing_role",
             Self::NotALogin => "not_a_login",
             Self::Forbidden => "forbidden",
-            Self::TooOld => "too_old",
+            Self::TooOld { .. } => "too_old",
             Self::WeakAcr { .. } => "weak_acr",
             Self::CrossOrigin { .. } => "cross_origin",
         }

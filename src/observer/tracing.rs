@@ -43,7 +43,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | stepped up | info | `act`, `subject`, `login`, `device`, `acr`, `roles` |
 /// | refused | info | `act`, `cause` |
 /// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
-/// | denied: failed login, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required` |
+/// | denied: failed login, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required`; `max_age_seconds` |
 /// | denied: another origin | info | the same, and `origin`, `host` |
 /// | rejected, of any other cause | debug | `act`, `cause`, `claim` |
 /// | denied: unclear credentials | debug | `cause`, `method`, `path` |
@@ -60,7 +60,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// no query. *Ended* is one line for each login that ended without a logout: `login` is the ended one, `cause` is
 /// `replaced`, `evicted`, `upgraded` or `user_gone`, and `by` the public id of the login in favor of which it
 /// ended. `by` is missing if there is none, as after a failure: the next line of the call says why. A ticket that
-/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller lacks, and `tried` the user of a failed
+/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller lacks or,
+/// beside `max_age_seconds`, has proven too long ago. `tried` is the user of a failed
 /// login, if the application has [noted](crate::web::SignIn::failed) it.
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
@@ -270,6 +271,24 @@ impl TracingObserver {
                         target: TARGET,
                         cause, method, path, required, subject, login, device, "denied"
                     ),
+                    Denied::TooOld {
+                        max_age,
+                        acr: required,
+                    } => {
+                        let max_age_seconds = max_age.as_secs();
+                        info!(
+                            target: TARGET,
+                            cause,
+                            method,
+                            path,
+                            required,
+                            max_age_seconds,
+                            subject,
+                            login,
+                            device,
+                            "denied"
+                        );
+                    }
                     Denied::CrossOrigin { origin, host } => info!(
                         target: TARGET,
                         cause, method, path, subject, login, device, origin, host, "denied"

@@ -271,15 +271,25 @@ impl Denial {
             Self::MissingRole { .. } | Self::NotALogin | Self::Forbidden => {
                 ("insufficient_scope", String::new())
             }
-            Self::TooOld { max_age } => (step_up, format!(", max_age=\"{}\"", max_age.as_secs())),
-            Self::WeakAcr { acr } if is_quotable(acr) => {
-                (step_up, format!(", acr_values=\"{acr}\""))
-            }
-            Self::WeakAcr { .. } => (step_up, String::new()),
+            Self::TooOld { .. } | Self::WeakAcr { .. } => (step_up, self.required_proof()),
             Self::Failed(error) if error.is_rejected() => ("invalid_token", String::new()),
             Self::Failed(_) | Self::CrossOrigin(_) => return None,
         };
         Some(format!(", error=\"{error}\"{detail}"))
+    }
+}
+
+impl Denial {
+    /// Returns the parameters of a challenge that asks for another proof (RFC 9470, section 3).
+    fn required_proof(&self) -> String {
+        let mut parameters = String::new();
+        if let Some(acr) = self.required_acr().filter(|acr| is_quotable(acr)) {
+            parameters.push_str(&format!(", acr_values=\"{acr}\""));
+        }
+        if let Some(max_age) = self.max_age() {
+            parameters.push_str(&format!(", max_age=\"{}\"", max_age.as_secs()));
+        }
+        parameters
     }
 }
 

@@ -139,18 +139,54 @@ impl<D> Auth<D> {
 
     /// Requires an authentication within the last `max_age`, in whole seconds (RFC 9470, OWASP ASVS
     /// 7.5.1). Use, rotation and refresh of a credential do not count as an authentication. A new API
-    /// key does not either.
+    /// key does not either. A [step-up](crate::Edit::step_up) is an authentication while it lasts.
+    ///
+    /// If you require a class too, call [`require_fresh_acr`](Self::require_fresh_acr) instead: this call
+    /// alone leads the user to the password.
     ///
     /// # Errors
     ///
     /// [`Denial::TooOld`]; [`Denial::NotALogin`]; *unavailable* if the clock cannot be read.
     pub fn require_fresh(&self, max_age: Duration) -> Result<(), Denial> {
+        self.require_age(max_age, None)
+    }
+
+    /// Requires an authentication context class that was proven within the last `max_age`, in whole
+    /// seconds (RFC 9470).
+    ///
+    /// | the login | denial | the user proves | challenge |
+    /// |---|---|---|---|
+    /// | lacks the class, at any age | [`WeakAcr`](Denial::WeakAcr) | the class, and is fresh by that | `acr_values` |
+    /// | has the class, and is too old | [`TooOld`](Denial::TooOld) | the class again | `acr_values`, `max_age` |
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::web::{Auth, Denial};
+    ///
+    /// async fn transfer(caller: Auth) -> Result<&'static str, Denial> {
+    ///     caller.require_fresh_acr("confirmed", Duration::from_secs(300))?;
+    ///     Ok("the money is on its way")
+    /// }
+    /// # let _ = transfer;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The denials of the table; [`Denial::NotALogin`]; *unavailable* if the clock cannot be read.
+    pub fn require_fresh_acr(&self, acr: &str, max_age: Duration) -> Result<(), Denial> {
+        self.require_acr(acr)?;
+        self.require_age(max_age, Some(acr))
+    }
+
+    /// Requires an authentication within the last `max_age`. The denial names the class `acr`.
+    fn require_age(&self, max_age: Duration, acr: Option<&str>) -> Result<(), Denial> {
         self.require_login()?;
         let now = clock::read(&*self.0.clock)?;
         let proven_at = Timestamp::from(self.authenticated_at());
         let age = now.saturating_since(proven_at);
         if age > max_age.as_secs() || clock::is_ahead(proven_at, now) {
-            return Err(Denial::TooOld { max_age });
+            let acr = acr.map(Arc::from);
+            return Err(Denial::TooOld { max_age, acr });
         }
         Ok(())
     }

@@ -112,7 +112,10 @@ impl<D> LayerConfig<D> {
             Denial::MissingRole { any_of } => Denied::MissingRole { any_of },
             Denial::NotALogin => Denied::NotALogin,
             Denial::Forbidden => Denied::Forbidden,
-            Denial::TooOld { .. } => Denied::TooOld,
+            Denial::TooOld { max_age, acr } => Denied::TooOld {
+                max_age: *max_age,
+                acr: acr.as_deref(),
+            },
             Denial::WeakAcr { acr } => Denied::WeakAcr { acr },
             Denial::CrossOrigin(refused) => Denied::CrossOrigin {
                 origin: refused.origin(),

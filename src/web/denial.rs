@@ -19,7 +19,7 @@ use crate::web::origin::CrossOrigin;
 /// | [`Malformed`](Self::Malformed) | 400 | `error="invalid_request"` | RFC 6750, section 3.1 |
 /// | [`Ambiguous`](Self::Ambiguous) | 401 | `error="invalid_request"` | RFC 6750, section 2 |
 /// | [`Failed`](Self::Failed), *rejected* | 401 | `error="invalid_token"` | RFC 6750, section 3.1 |
-/// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
+/// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age`; `acr_values` too if a class was required | RFC 9470, section 3 |
 /// | [`WeakAcr`](Self::WeakAcr) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`NotALogin`](Self::NotALogin) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
@@ -115,8 +115,12 @@ pub enum Denial {
     TooOld {
         /// Maximum age of the authentication, in whole seconds.
         max_age: Duration,
+        /// The authentication context class, if one was required too: the caller has it. `None` if any
+        /// authentication will do.
+        acr: Option<Arc<str>>,
     },
-    /// The caller authenticated in another way than required.
+    /// The caller authenticated in another way than required. If a maximum age was required too, the proof
+    /// of the class meets it as well.
     WeakAcr {
         /// Required authentication context class. The challenge names it if it is printable ASCII
         /// without spaces, quotes and backslashes.
@@ -161,6 +165,38 @@ impl Denial {
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.error().is_some_and(Error::is_rejected)
+    }
+
+    /// Returns the authentication context class that the user must prove (again) to be admitted. Lead the
+    /// user to the form for it, for example in [`AuthLayer::on_denial`](crate::web::AuthLayer::on_denial):
+    ///
+    /// ```
+    /// use statewise::web::{Answer, AuthLayer};
+    ///
+    /// /// Leads browsers to the form for the second factor.
+    /// fn with_second_factor(layer: AuthLayer) -> AuthLayer {
+    ///     layer.on_denial(|denial, request| match denial.required_acr() {
+    ///         Some("confirmed") if request.is_navigation() => Some(Answer::redirect("/confirm")),
+    ///         _ => None,
+    ///     })
+    /// }
+    /// # let _ = with_second_factor;
+    /// ```
+    #[must_use]
+    pub fn required_acr(&self) -> Option<&str> {
+        match self {
+            Self::WeakAcr { acr } => Some(acr),
+            Self::TooOld { acr, .. } => acr.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the maximum age of an authentication, if that of the caller is older.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        match self {
+            Self::TooOld { max_age, .. } => Some(*max_age),
+            _ => None,
+        }
     }
 
     /// Returns whether a login can admit the user: the credential is missing or not valid, or the

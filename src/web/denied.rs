@@ -225,14 +225,14 @@ impl DenialPages {
             return None;
         }
         let next = local_path(head.line.target()).filter(|_| head.is_repeatable());
-        let address = self.login_address(next)?;
-        Some(Answer::redirect(&match denial {
-            Denial::TooOld { max_age } => {
-                with_parameter(&address, "max_age", &max_age.as_secs().to_string())
-            }
-            Denial::WeakAcr { acr } => with_parameter(&address, "acr_values", acr),
-            _ => address,
-        }))
+        let mut address = self.login_address(next)?;
+        if let Some(acr) = denial.required_acr() {
+            address = with_parameter(&address, "acr_values", acr);
+        }
+        if let Some(max_age) = denial.max_age() {
+            address = with_parameter(&address, "max_age", &max_age.as_secs().to_string());
+        }
+        Some(Answer::redirect(&address))
     }
 
     /// Returns the address of the login page.

@@ -140,10 +140,12 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// | a missing, rejected or ambiguous credential | `next` | asks who the visitor is |
     /// | [`TooOld`](Denial::TooOld) | `next`, and `max_age` in seconds | asks the user for the password again |
     /// | [`WeakAcr`](Denial::WeakAcr) | `next`, and `acr_values` with the class | asks the user for the second factor, for example |
+    /// | [`TooOld`](Denial::TooOld), where a class is required too | `next`, `acr_values` and `max_age` | the same: the user has the class, and proves it again |
     ///
     /// `max_age` and `acr_values` have the names and the meaning of RFC 9470, section 4, so you can pass
     /// them on to a login provider. A visitor can change them: they choose the text of the page, and the
-    /// guard decides. A login page that sends logged-in users back to `next` must not do so if
+    /// guard decides. Read `acr_values` first: a page that asks for the password because of `max_age` ends in a
+    /// login without the class. A login page that sends logged-in users back to `next` must not do so if
     /// one of the two is there: the guard would send them back, and the browser would give up.
     ///
     /// `next` has path and query of the denied page, if the browser can repeat the request. Links of

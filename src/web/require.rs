@@ -31,6 +31,25 @@ use crate::web::sign_in::SignIn;
 /// # let _ = (admins, staff);
 /// ```
 ///
+/// # A class and an age
+///
+/// The guard of a dangerous act asks for a class that was proven a short time ago. It checks the class
+/// first, in whichever order you call [`acr`](Self::acr) and [`fresh`](Self::fresh): a login without the
+/// class is [`WeakAcr`](Denial::WeakAcr), however old it is. The user proves the class, by a
+/// [step-up](SignIn::step_up) or a new login, and is fresh by that. A login with the class that is too old
+/// is [`TooOld`](Denial::TooOld) and names both. [`Denial::required_acr`] is the class in both cases.
+///
+/// Put both into one guard. Two guards, one inside of the other, are checked one after the other: an outer
+/// one with `fresh` alone leads to the password first.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::web::Require;
+///
+/// let transfers = Require::authenticated().acr("confirmed").fresh(Duration::from_secs(300));
+/// # let _ = transfers;
+/// ```
+///
 /// # Defaults
 ///
 /// | setting | default | source |
@@ -119,7 +138,8 @@ impl<D> Require<D> {
     }
 
     /// Requires an authentication within the last `max_age`, in whole seconds; see
-    /// [`Auth::require_fresh`].
+    /// [`Auth::require_fresh`]. With [`acr`](Self::acr), of that class: see
+    /// [`Auth::require_fresh_acr`].
     #[must_use]
     pub fn fresh(self, max_age: Duration) -> Self {
         self.with(|rules| rules.max_age = Some(max_age))
@@ -171,11 +191,11 @@ impl<D: Send + Sync + 'static> Require<D> {
         for condition in &*self.conditions {
             caller.require_when(|user| condition(user))?;
         }
-        if let Some(max_age) = rules.max_age {
-            caller.require_fresh(max_age)?;
-        }
-        if let Some(acr) = &rules.acr {
-            caller.require_acr(acr)?;
+        match (&rules.acr, rules.max_age) {
+            (Some(acr), Some(max_age)) => caller.require_fresh_acr(acr, max_age)?,
+            (Some(acr), None) => caller.require_acr(acr)?,
+            (None, Some(max_age)) => caller.require_fresh(max_age)?,
+            (None, None) => {}
         }
         Ok(caller)
     }

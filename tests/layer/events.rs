@@ -43,6 +43,9 @@ impl Observer for Notes {
                         format!("missing_role {any_of:?} {subject} {request}")
                     }
                     Denied::WeakAcr { acr } => format!("weak_acr {acr} {subject} {request}"),
+                    Denied::TooOld { max_age, acr } => {
+                        format!("too_old {max_age:?} {acr:?} {subject} {request}")
+                    }
                     denied => format!("{} {subject} {request}", denied.name()),
                 }
             }
@@ -87,8 +90,22 @@ fn denials_are_reported_once_with_the_caller() {
             "missing_role [\"editor\", \"owner\"] alice",
         ),
         (strict().when(|_| false), &*alice, "forbidden alice"),
-        (strict().fresh(seconds(60)), &*alice, "too_old alice"),
+        (
+            strict().fresh(seconds(60)),
+            &*alice,
+            "too_old 60s None alice",
+        ),
         (strict().acr("aal2"), &*alice, "weak_acr aal2 alice"),
+        (
+            strict().fresh(seconds(60)).acr("aal2"),
+            &*alice,
+            "weak_acr aal2 alice",
+        ),
+        (
+            strict().fresh(seconds(60)).acr("aal1"),
+            &*alice,
+            "too_old 60s Some(\"aal1\") alice",
+        ),
     ] {
         let mut browser = guarded(&site, &require);
         let field = [("authorization", credential)];

@@ -150,6 +150,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_denied_total cause=missing_role 1",
             "statewise_denied_total cause=no_credential 1",
             "statewise_denied_total cause=not_a_login 1",
+            "statewise_denied_total cause=too_old 2",
             "statewise_denied_total cause=unclear 1",
             "statewise_denied_total cause=weak_acr 1",
             "statewise_duration_seconds act=issue outcome=misused 1",

@@ -103,6 +103,14 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             Denied::NotALogin,
             Denied::Forbidden,
             Denied::WeakAcr { acr: "aal2" },
+            Denied::TooOld {
+                max_age: Duration::from_secs(300),
+                acr: None,
+            },
+            Denied::TooOld {
+                max_age: Duration::from_secs(60),
+                acr: Some("aal2"),
+            },
             Denied::CrossOrigin {
                 origin: Some("https://evil.example"),
                 host: None,

@@ -110,6 +110,8 @@ fn events_by_level_with_fields_by_name() {
         denied("INFO", "not_a_login"),
         denied("INFO", "forbidden"),
         denied("INFO", "weak_acr") + " required=\"aal2\"",
+        denied("INFO", "too_old") + " max_age_seconds=300",
+        denied("INFO", "too_old") + " required=\"aal2\" max_age_seconds=60",
         denied("INFO", "cross_origin") + " origin=\"https://evil.example\"",
         format!(
             "WARN revoked {} act=\"leaked\" effective=Immediate",

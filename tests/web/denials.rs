@@ -22,13 +22,13 @@ fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Opti
 #[test]
 fn each_denial_has_its_answer() {
     let max_age = Duration::from_secs(300);
-    let acr = "aal2".into();
+    let acr: std::sync::Arc<str> = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
     let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
     let cross_origin = OriginPolicy::new()
         .check("POST", "/", None, &[("origin", "null")])
         .unwrap_err();
-    let table: [(Denial, u16, Option<&str>, Option<u64>); 24] = [
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 25] = [
         (Denial::Absent, 401, Some(""), None),
         (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
@@ -42,9 +42,18 @@ fn each_denial_has_its_answer() {
         (Denial::NotALogin, 403, Some("insufficient_scope"), None),
         (Denial::Forbidden, 403, Some("insufficient_scope"), None),
         (
-            Denial::TooOld { max_age },
+            Denial::TooOld { max_age, acr: None },
             401,
             Some("insufficient_user_authentication\", max_age=\"300"),
+            None,
+        ),
+        (
+            Denial::TooOld {
+                max_age,
+                acr: Some(acr.clone()),
+            },
+            401,
+            Some("insufficient_user_authentication\", acr_values=\"aal2\", max_age=\"300"),
             None,
         ),
         (
