@@ -71,7 +71,7 @@ mod tracing;
 
 pub use crate::error::EndCause;
 pub use crate::login::login_ref::LoginRef;
-pub use event::{Act, Denied, Event};
+pub use event::{Act, Denied, Event, SteppedUp};
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::MetricsObserver;

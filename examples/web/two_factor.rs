@@ -169,7 +169,7 @@ async fn check_password(
     Form(LoginForm { given, wanted }): Form<LoginForm>,
 ) -> Result<Response, Denial> {
     if !app.passwords.check(&given).await? {
-        return Ok(denied(form(wanted.path())));
+        return Ok(denied(Denial::Unproven, form(wanted.path())));
     }
     let next = wanted.path().to_owned();
     let ticket = app.pending.issue(&given.user, next).await?;
@@ -197,17 +197,20 @@ async fn check_code(
     Form(given): Form<CodeForm>,
 ) -> Result<Response, Denial> {
     let Found::One(ticket) = app.cookie.find(&headers, |_| true) else {
-        return Ok(denied(form("/me")));
+        return Ok(denied(Denial::Unproven, form("/me")));
     };
     // Changes nothing: the wrong codes of a user are counted, in whichever browser they come.
     let waiting = match app.pending.update(ticket, None, |_| Ok(())).await {
         Ok(waiting) => waiting,
-        Err(error) if error.is_rejected() => return Ok(denied(form("/me"))),
+        Err(error) if error.is_rejected() => return Ok(denied(Denial::Unproven, form("/me"))),
         Err(error) => return Err(error.into()),
     };
     match app.codes.check(&waiting.subject, &given.code)? {
         Checked::Right => {}
-        Checked::Wrong => return Ok(denied(code_form("/login/code"))),
+        Checked::Wrong => {
+            let denial = sign_in.failed_second_factor(&waiting.subject);
+            return Ok(denied(denial, code_form("/login/code")));
+        }
         Checked::Refused => return Ok(too_many()),
     }
     // Fails if the user has logged out everywhere in the meantime.
@@ -237,7 +240,10 @@ async fn confirm(
             sign_in.step_up(CONFIRMED, 10 * MINUTE).await?;
             Ok(Redirect::to("/me").into_response())
         }
-        Checked::Wrong => Ok(denied(code_form("/confirm"))),
+        Checked::Wrong => {
+            let denial = sign_in.failed_second_factor(caller.subject());
+            Ok(denied(denial, code_form("/confirm")))
+        }
         Checked::Refused => Ok(too_many()),
     }
 }
@@ -255,9 +261,9 @@ fn code_form(action: &str) -> String {
     )
 }
 
-fn denied(form: String) -> Response {
-    let denial = Extension(Denial::Unproven);
-    (StatusCode::UNAUTHORIZED, denial, page(&form)).into_response()
+/// Shows the form again, and reports the denial.
+fn denied(denial: Denial, form: String) -> Response {
+    (StatusCode::UNAUTHORIZED, Extension(denial), page(&form)).into_response()
 }
 
 fn too_many() -> Response {

@@ -20,7 +20,7 @@ use crate::login::issued::{Issued, Outcome, Revocation};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
 use crate::login::relatives::Relatives;
-use crate::observer::event::{Act, Event};
+use crate::observer::event::{Act, Event, SteppedUp};
 use crate::observer::{self, Observer};
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::listed::Session;
@@ -470,14 +470,18 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         let mut stepped_up = None;
         let noted = &mut |login: &mut Edit<A::Data>| {
             edit(login)?;
-            stepped_up = login.stepped_up().map(str::to_owned);
+            stepped_up = login
+                .stepped_up()
+                .map(|(acr, lasts)| (acr.to_owned(), lasts));
             Ok(())
         };
         let answer = self.inner.update(credential, noted).await;
         self.report(Act::Update, begun, &answer, |issued| Event::Updated {
             act: Act::Update,
             login: issued.identity().into(),
-            stepped_up: stepped_up.as_deref(),
+            stepped_up: stepped_up
+                .as_ref()
+                .map(|(acr, lasts)| SteppedUp { acr, lasts: *lasts }),
         });
         answer
     }

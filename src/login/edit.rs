@@ -142,9 +142,11 @@ impl<D> Edit<D> {
         self.step = None;
     }
 
-    /// Returns the class to which the edit steps the login up.
-    pub(crate) fn stepped_up(&self) -> Option<&str> {
-        self.step.as_ref().map(|step| &*step.acr)
+    /// Returns the class to which the edit steps the login up, and the time for which it lasts.
+    pub(crate) fn stepped_up(&self) -> Option<(&str, Duration)> {
+        let step = self.step.as_ref()?;
+        let secs = step.until.saturating_since(step.at);
+        Some((&step.acr, Duration::from_secs(secs)))
     }
 
     /// Returns true if the edit steps the login up.

@@ -115,8 +115,8 @@ pub enum Event<'a> {
         act: Act,
         /// The login, as it is now.
         login: LoginRef<'a>,
-        /// The authentication context class, if this call stepped the login up.
-        stepped_up: Option<&'a str>,
+        /// The proof, if this call stepped the login up.
+        stepped_up: Option<SteppedUp<'a>>,
     },
     /// All logins of a subject were updated.
     UpdatedAll {
@@ -453,6 +453,17 @@ impl Act {
     }
 }
 
+/// A [step-up](crate::Edit::step_up) of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SteppedUp<'a> {
+    /// The authentication context class that the user has proven.
+    pub acr: &'a str,
+    /// The time for which the login has the class, in whole seconds. The login may lose it sooner: an access
+    /// token of a hybrid has it until the token expires or is refreshed.
+    pub lasts: Duration,
+}
+
 /// Cause for which a request was denied, other than an error of the authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -462,11 +473,19 @@ pub enum Denied<'a> {
     /// The request carries a malformed `Authorization` field, or credentials that may belong to two
     /// users.
     Unclear,
-    /// A login failed: unknown user, wrong password or wrong second factor.
+    /// A login failed: unknown user or wrong password. Also a wrong second factor, unless the application
+    /// has [noted](Self::FailedSecondFactor) that it was one.
     FailedLogin {
         /// The user, where the application has
         /// [noted](crate::web::SignIn::failed) it.
         tried: Option<&'a str>,
+    },
+    /// A second factor was wrong, and the password was right before or the user is logged in:
+    /// [`SignIn::failed_second_factor`](crate::web::SignIn::failed_second_factor). The response is that of a
+    /// failed login.
+    FailedSecondFactor {
+        /// The user.
+        tried: &'a str,
     },
     /// The caller lacks a role.
     MissingRole {
@@ -501,10 +520,11 @@ pub enum Denied<'a> {
 impl Denied<'_> {
     /// All names.
     #[cfg(feature = "metrics")]
-    pub(crate) const NAMES: [&'static str; 9] = [
+    pub(crate) const NAMES: [&'static str; 10] = [
         Self::NoCredential.name(),
         Self::Unclear.name(),
         Self::FailedLogin { tried: None }.name(),
+        Self::FailedSecondFactor { tried: "" }.name(),
         Self::MissingRole { any_of: &[] }.name(),
         Self::NotALogin.name(),
         Self::Forbidden.name(),
@@ -528,6 +548,7 @@ impl Denied<'_> {
             Self::NoCredential => "no_credential",
             Self::Unclear => "unclear",
             Self::FailedLogin { .. } => "failed_login",
+            Self::FailedSecondFactor { .. } => "failed_second_factor",
             Self::MissingRole { .. } => "missing_role",
             Self::NotALogin => "not_a_login",
             Self::Forbidden => "forbidden",

@@ -45,7 +45,9 @@ use crate::observer::event::{Act, Denied, Event};
 /// spawned: alert on `statewise_upkeep_running` too.
 ///
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
-/// are few, and no client can add one.
+/// are few, and no client can add one. The class of a step-up, and the roles or the class that a denied
+/// caller lacks, are no labels: they are texts of your application, of any number if they come from a login
+/// provider or a database. The lines of the log have them.
 ///
 /// [`new`](Self::new) sets each counter to 0, with the labels that it can have: about 200 series.
 /// `increase` of Prometheus then sees the first theft too. The application's recorder must be installed

@@ -8,7 +8,7 @@ use ::tracing::{debug, error, info, trace, warn};
 
 use crate::error::{Error, Rejection};
 use crate::observer::Observer;
-use crate::observer::event::{Act, Denied, Event};
+use crate::observer::event::{Act, Denied, Event, SteppedUp};
 use crate::observer::throttle::{Line, Throttle};
 
 /// Sends each event to the application's `tracing` subscriber, with the target `statewise`.
@@ -40,10 +40,10 @@ use crate::observer::throttle::{Line, Throttle};
 /// | revoked all, updated all | info | `subject`, `count`, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
 /// | updated | info | `act`, `subject`, `login`, `device`, `roles` |
-/// | stepped up | info | `act`, `subject`, `login`, `device`, `acr`, `roles` |
+/// | stepped up | info | `act`, `subject`, `login`, `device`, `acr`, `lasts_seconds`, `roles` |
 /// | refused | info | `act`, `cause` |
 /// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
-/// | denied: failed login, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required`; `max_age_seconds` |
+/// | denied: failed login, failed second factor, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required`; `max_age_seconds` |
 /// | denied: another origin | info | the same, and `origin`, `host` |
 /// | rejected, of any other cause | debug | `act`, `cause`, `claim` |
 /// | denied: unclear credentials | debug | `cause`, `method`, `path` |
@@ -62,13 +62,15 @@ use crate::observer::throttle::{Line, Throttle};
 /// ended. `by` is missing if there is none, as after a failure: the next line of the call says why. A ticket that
 /// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller lacks or,
 /// beside `max_age_seconds`, has proven too long ago. `tried` is the user of a failed
-/// login, if the application has [noted](crate::web::SignIn::failed) it.
+/// login, if the application has [noted](crate::web::SignIn::failed) it, or of a failed
+/// [second factor](crate::web::SignIn::failed_second_factor).
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
 /// into the span of each request, as the manual on
 /// [logs](crate::manual::logs#addresses-of-clients-in-the-log) shows.
 ///
-/// *Stepped up* has the class that the user has just proven as `acr`, and takes the place of *updated*. Both have the
+/// *Stepped up* has the class that the user has just proven as `acr` and the time for which it lasts as
+/// `lasts_seconds` (an access token of a hybrid may expire sooner), and takes the place of *updated*. Both have the
 /// roles that the login has now. *Updated all* has none, because your edit may have
 /// given each login others: log them where you call it.
 ///
@@ -213,12 +215,13 @@ impl TracingObserver {
             Event::Updated {
                 act,
                 login,
-                stepped_up: Some(acr),
+                stepped_up: Some(SteppedUp { acr, lasts }),
             } => of_login!(
                 info,
                 login,
                 act = act.name(),
                 acr,
+                lasts_seconds = lasts.as_secs(),
                 roles = login.roles().map(list),
                 "stepped up"
             ),
@@ -257,6 +260,10 @@ impl TracingObserver {
                     Denied::NoCredential => trace!(target: TARGET, cause, method, path, "denied"),
                     Denied::Unclear => debug!(target: TARGET, cause, method, path, "denied"),
                     Denied::FailedLogin { tried } => info!(
+                        target: TARGET,
+                        cause, method, path, tried, subject, login, device, "denied"
+                    ),
+                    Denied::FailedSecondFactor { tried } => info!(
                         target: TARGET,
                         cause, method, path, tried, subject, login, device, "denied"
                     ),

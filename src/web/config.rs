@@ -19,6 +19,7 @@ use crate::web::denial::Denial;
 use crate::web::denied::DenialPages;
 use crate::web::headers::Headers;
 use crate::web::origin::OriginPolicy;
+use crate::web::reply::{Factor, Tried};
 use crate::web::request_line::RequestLine;
 use crate::web::transport::Transport;
 
@@ -103,12 +104,20 @@ impl<D> LayerConfig<D> {
         denial: &Denial,
         line: &RequestLine,
         login: Option<LoginRef<'_>>,
-        tried: Option<&str>,
+        tried: Option<&Tried>,
     ) {
         let denied = match denial {
             Denial::Absent => Denied::NoCredential,
             Denial::Malformed | Denial::Ambiguous => Denied::Unclear,
-            Denial::Unproven => Denied::FailedLogin { tried },
+            Denial::Unproven => match tried {
+                Some(Tried { subject, factor }) => match factor {
+                    Factor::First => Denied::FailedLogin {
+                        tried: Some(subject),
+                    },
+                    Factor::Second => Denied::FailedSecondFactor { tried: subject },
+                },
+                None => Denied::FailedLogin { tried: None },
+            },
             Denial::MissingRole { any_of } => Denied::MissingRole { any_of },
             Denial::NotALogin => Denied::NotALogin,
             Denial::Forbidden => Denied::Forbidden,

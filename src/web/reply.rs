@@ -26,6 +26,19 @@ pub(crate) enum Caller<D> {
     LoggedIn(Auth<D>, Credential),
 }
 
+/// User of a failed login.
+pub(crate) struct Tried {
+    pub(crate) subject: Box<str>,
+    pub(crate) factor: Factor,
+}
+
+/// The factor that was wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum Factor {
+    First,
+    Second,
+}
+
 /// Work that remains after the service has responded.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum PendingReply {
@@ -61,7 +74,7 @@ pub(crate) struct Reply<D> {
     /// The page is shown to anonymous visitors too.
     pub(crate) is_public: bool,
     /// User of a failed login, as the application has noted it.
-    pub(crate) tried: Option<Box<str>>,
+    pub(crate) tried: Option<Tried>,
 }
 
 impl<D> Reply<D> {

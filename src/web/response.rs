@@ -66,7 +66,7 @@ where
     };
     if let Some(denial) = denial {
         let login = caller.as_ref().map(|caller| caller.identity().into());
-        config.report(denial, &head.line, login, tried.as_deref());
+        config.report(denial, &head.line, login, tried.as_ref());
         // Nothing else has seen a mistake that was made before the layer was asked.
         let error = denial
             .error()

@@ -17,7 +17,7 @@ use crate::observer::event::Act;
 use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
-use crate::web::reply::{Caller, Reply, Verified};
+use crate::web::reply::{Caller, Factor, Reply, Tried, Verified};
 use crate::web::request::RequestCredentials;
 use crate::web::token_error::TokenError;
 use crate::web::token_response::TokenResponse;
@@ -37,6 +37,7 @@ use crate::web::visitor::Visitor;
 /// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
 /// | [`begin`](Self::begin) | before you load a user who logs in | |
 /// | [`failed`](Self::failed) | a password is wrong, and your audit log needs the user | |
+/// | [`failed_second_factor`](Self::failed_second_factor) | a code is wrong | |
 /// | [`issue`](Self::issue) | the user of a browser has authenticated | set as a cookie |
 /// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
@@ -258,7 +259,40 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// may: for an unknown name, check the password against a fixed hash (OWASP ASVS 6.3.8).
     #[must_use]
     pub fn failed(&self, subject: &str) -> Denial {
-        self.reply().tried = Some(subject.into());
+        self.failed_at(Factor::First, subject)
+    }
+
+    /// Creates the denial of a wrong second factor, at a login or a [step-up](Self::step_up). The client gets
+    /// the response of a failed login, [`Denial::Unproven`]. The audit log gets the event
+    /// [`Denied::FailedSecondFactor`](crate::observer::Denied::FailedSecondFactor) with the user as `tried`,
+    /// so that it tells a guessed code from a guessed password.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::web::{Auth, Denial, SignIn};
+    ///
+    /// # fn is_right(_: &str, _: &str) -> bool { true }
+    /// async fn second_factor(caller: Auth, sign_in: SignIn, code: &str) -> Result<(), Denial> {
+    ///     if !is_right(caller.subject(), code) {
+    ///         return Err(sign_in.failed_second_factor(caller.subject()));
+    ///     }
+    ///     sign_in.step_up("confirmed", Duration::from_secs(10 * 60)).await.map(drop)
+    /// }
+    /// # let _ = second_factor;
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// As for [`failed`](Self::failed). Call it only after the first factor was right: a cause of its own
+    /// tells the reader of the log that someone knows the password.
+    #[must_use]
+    pub fn failed_second_factor(&self, subject: &str) -> Denial {
+        self.failed_at(Factor::Second, subject)
+    }
+
+    fn failed_at(&self, factor: Factor, subject: &str) -> Denial {
+        let subject = subject.into();
+        self.reply().tried = Some(Tried { subject, factor });
         Denial::Unproven
     }
 
@@ -468,7 +502,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # fn is_right(_: &str, _: &str) -> bool { true }
     /// async fn second_factor(caller: Auth, sign_in: SignIn, code: &str) -> Result<(), Denial> {
     ///     if !is_right(caller.subject(), code) {
-    ///         return Err(Denial::Unproven);
+    ///         return Err(sign_in.failed_second_factor(caller.subject()));
     ///     }
     ///     sign_in.step_up("confirmed", Duration::from_secs(10 * 60)).await.map(drop)
     /// }

@@ -193,6 +193,7 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
         }
         "/wrong-password" => return Err(Denial::Unproven),
         "/wrong-password-of" => return Err(request.sign_in()?.failed(&user.unwrap())),
+        "/wrong-code-of" => return Err(request.sign_in()?.failed_second_factor(&user.unwrap())),
         "/redirect" => Reply::Redirected(request.sign_in()?.verify().await.unwrap_err()),
         "/login-with-fields" => log_in(request, "alice").await?.with(&[
             ("cache-control", "private, max-age=60"),

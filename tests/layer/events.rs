@@ -39,6 +39,9 @@ impl Observer for Notes {
                     Denied::FailedLogin { tried: Some(tried) } => {
                         format!("failed_login {subject} {request} as {tried}")
                     }
+                    Denied::FailedSecondFactor { tried } => {
+                        format!("failed_second_factor {subject} {request} as {tried}")
+                    }
                     Denied::MissingRole { any_of } => {
                         format!("missing_role {any_of:?} {subject} {request}")
                     }
@@ -50,7 +53,10 @@ impl Observer for Notes {
                 }
             }
             Event::Misused { error, .. } => format!("{error}"),
-            Event::Updated { stepped_up, .. } => format!("updated, stepped up: {stepped_up:?}"),
+            Event::Updated { stepped_up, .. } => match stepped_up {
+                Some(proof) => format!("stepped up to {} for {:?}", proof.acr, proof.lasts),
+                None => "updated".to_owned(),
+            },
             Event::Issued { login } => format!("issued {}", login.id()),
             Event::Ended {
                 login, cause, by, ..
@@ -137,6 +143,15 @@ fn a_failed_login_and_a_request_of_another_origin_are_reported() {
     assert_eq!((known.status, &*known.body), (401, "401 Unauthorized\n"));
     let noted = notes.take();
     assert_eq!(noted, ["failed_login - POST /wrong-password-of as alice"]);
+    // A wrong code has the same answer, and a cause of its own.
+    let wrong = browser.post("/wrong-code-of", &[("x-user", "alice")]);
+    assert_eq!((wrong.status, &wrong.body), (401, &known.body));
+    assert_eq!(wrong.one("www-authenticate"), known.one("www-authenticate"));
+    let noted = notes.take();
+    assert_eq!(
+        noted,
+        ["failed_second_factor - POST /wrong-code-of as alice"]
+    );
     let foreign = [("origin", "https://evil.example"), ("host", "a.example")];
     browser.post("/login", &foreign);
     let refused = "cross_origin Some(\"https://evil.example\") Some(\"a.example\") POST /login";
@@ -200,7 +215,7 @@ fn a_step_up_of_the_caller_is_reported() {
         browser.post("/auth/login", &[("x-user", "alice")]);
         notes.take();
         browser.post("/step-up", &[]);
-        let stepped = "updated, stepped up: Some(\"aal2\")".to_owned();
+        let stepped = "stepped up to aal2 for 600s".to_owned();
         assert!(notes.take().contains(&stepped));
     }
 }

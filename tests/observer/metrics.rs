@@ -146,6 +146,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_clock_skew_seconds -7",
             "statewise_denied_total cause=cross_origin 1",
             "statewise_denied_total cause=failed_login 2",
+            "statewise_denied_total cause=failed_second_factor 1",
             "statewise_denied_total cause=forbidden 1",
             "statewise_denied_total cause=missing_role 1",
             "statewise_denied_total cause=no_credential 1",

@@ -99,6 +99,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             Denied::FailedLogin {
                 tried: Some("alice"),
             },
+            Denied::FailedSecondFactor { tried: "alice" },
             missing_role,
             Denied::NotALogin,
             Denied::Forbidden,

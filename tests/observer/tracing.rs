@@ -106,6 +106,7 @@ fn events_by_level_with_fields_by_name() {
         denied("DEBUG", "unclear"),
         denied("INFO", "failed_login"),
         denied("INFO", "failed_login") + " tried=\"alice\"",
+        denied("INFO", "failed_second_factor") + " tried=\"alice\"",
         denied("INFO", "missing_role") + " required=\"admin or owner\" " + &alice(another),
         denied("INFO", "not_a_login"),
         denied("INFO", "forbidden"),
@@ -227,7 +228,7 @@ fn a_step_up_is_a_line_of_its_own() {
     let roles = "roles=[\"reader\"]";
     let expected = [
         format!("INFO issued {alice} acr=\"aal1\""),
-        format!("INFO stepped up {alice} act=\"update\" acr=\"aal2\" {roles}"),
+        format!("INFO stepped up {alice} act=\"update\" acr=\"aal2\" lasts_seconds=600 {roles}"),
         format!("INFO updated {alice} act=\"update\" {roles}"),
         "INFO refused act=\"update\" cause=\"too_large\"".to_owned(),
     ];
