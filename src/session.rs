@@ -23,7 +23,8 @@
 //!
 //! [`refresh`](crate::Authenticator::refresh) replaces the credential in place: the record and the
 //! deadline stay, and all parallel calls get one successor. Every client that refreshes with the
-//! replaced credential gets that same successor, on any node and any number of times. The successor
+//! replaced credential gets that same successor, on any node and any number of times. A refresh credential of
+//! a [hybrid](crate::hybrid#a-stolen-refresh-credential) gets another one after the grace. The successor
 //! is derived from the replaced secret and a seed in the record; the seed alone reveals nothing.
 //!
 //! A replaced credential is judged by when it comes back:

@@ -23,20 +23,27 @@
 //! |---|---|---|
 //! | the current credential | | its successor, and an access token |
 //! | the current credential, within the overlap (10 s) of the refresh that made it | other tabs, at the same moment | the same credential again, and an access token |
-//! | the previous credential, within the grace (30 s) | the response is on its way, or lost | the current credential again, and an access token |
-//! | the previous credential, later | orphaned: the response was lost | the same, as [`Orphaned`](crate::Outcome::Orphaned), or the end of the login ([`reject_orphaned`]) |
-//! | an older credential, whose successor was refreshed | **reused**: two parties hold the login | the login ends ([`Error::theft`]) |
+//! | the previous credential, within the grace (30 s) | the response is on its way, or lost | the current credential again, and an access token; the grace starts again |
+//! | the previous credential, later | orphaned: the response was lost, or another party has it | a new successor, as [`Orphaned`](crate::Outcome::Orphaned), and an access token, or the end of the login ([`reject_orphaned`]) |
+//! | an older credential, or a successor that was replaced so | **reused**: two parties hold the login | the login ends ([`Error::theft`]) |
 //! | a newer credential | ahead: the store lost a write | rejected |
 //!
 //! An honest client is never flagged as a thief if a response and the next request together take
-//! less time than the overlap, or if the client waits for its access token to expire before it
-//! refreshes. Tabs that share a refresh credential should share the access token too.
+//! less time than the overlap. It is not flagged either if it waits for its access token to expire before it
+//! refreshes, and a request and its response take less than the grace minus the overlap (20 s). Responses may
+//! be lost then. Tabs that share a refresh credential should share the access token too.
 //!
-//! A thief who refreshes before the successor was refreshed looks like a client that lost a
-//! response, and gets an answer, also if thief and client take turns. Each such answer is
-//! [`Orphaned`](crate::Outcome::Orphaned), and an [`Observer`](crate::observer::Observer) is
-//! notified of it. With [`reject_orphaned`] the second party that refreshes after the grace ends
-//! the login instead, also where a response was really lost.
+//! # A stolen refresh credential
+//!
+//! Thief and client hold the same credential. The first of them to refresh gets a successor. The other one
+//! then looks like a client that lost a response: it gets an answer too, which is
+//! [`Orphaned`](crate::Outcome::Orphaned), and an [`Observer`](crate::observer::Observer) is notified. But its
+//! successor is a new one, and that of the first is replaced. When the first refreshes again, two parties hold
+//! the login, and it ends.
+//!
+//! - With [`reject_orphaned`], the login ends at the first refresh after the grace, also where a response was
+//!   really lost.
+//! - A thief who refreshes within the grace after each refresh of the client is not told from another tab.
 //!
 //! # Roles and data
 //!

@@ -103,8 +103,10 @@ pub enum Outcome {
     /// The credential that the client should have, returned again: the successor that already exists,
     /// or the presented credential of a login that was updated.
     Replayed,
-    /// The same, but after the grace, although the successor was never used. Its answer was
-    /// probably lost. The credential may also have been copied: investigate if this happens often.
+    /// A replaced credential was refreshed after the grace, although its successor was never used. The answer
+    /// was probably lost. Or there is a copy of the credential: investigate if this happens often. A session
+    /// gets the same successor. A refresh credential gets another one, and who presents the first one again
+    /// [ends the login](crate::hybrid#a-stolen-refresh-credential).
     Orphaned,
 }
 

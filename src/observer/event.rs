@@ -55,7 +55,7 @@ pub enum Event<'a> {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// A refresh was repeated after the grace, although its successor was never used. The answer
+    /// A replaced credential was refreshed after the grace, although its successor was never used. The answer
     /// was probably lost; otherwise there is a copy of the replaced credential.
     Orphaned {
         /// The login it belongs to.

@@ -346,11 +346,12 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
 
     /// Treats an orphaned credential as stolen: one that was replaced, comes back after the grace,
     /// and has a successor that was never used. Default: it is treated as the sign of a lost
-    /// response, and gets the same successor again.
+    /// response, and gets a successor.
     ///
     /// With the default, a client that was offline when its response arrived stays logged in. The
-    /// price: a thief of that one credential shares the login until the next rotation. Choose this
-    /// where logging a user out is better than that.
+    /// price: a thief of that one credential shares the login until the first of the two uses the successor
+    /// that it got (sessions), or refreshes again ([hybrid](crate::hybrid#a-stolen-refresh-credential)). Choose
+    /// this where logging a user out is better than that.
     ///
     /// ```
     /// # use std::time::Duration;

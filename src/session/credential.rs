@@ -54,6 +54,11 @@ impl CredentialKind {
         !matches!(self, Self::ApiKey { .. })
     }
 
+    /// Returns true if a refresh is the only use of such a credential.
+    pub(crate) const fn is_used_by_refreshing(self) -> bool {
+        matches!(self, Self::Refresh { .. })
+    }
+
     /// Prefix of the 64 characters. No session and no token begins with `rt_` or `tk_`, and scanners
     /// for leaked secrets find them.
     const fn prefix(self) -> &'static str {
@@ -244,10 +249,12 @@ impl SessionCredential {
         })
     }
 
-    /// Derives the credential of the next generation. Each seed gives one successor, which only a
-    /// holder of this credential can derive. Returns `None` after four billion rotations.
-    pub(crate) fn successor(&self, seed: &[u8; 16]) -> Option<Self> {
-        let generation = self.generation.checked_add(1)?;
+    /// Derives a successor of this generation. Each seed gives one, which only a holder of this credential
+    /// can derive. Returns `None` if the generation is no later one.
+    pub(crate) fn successor(&self, generation: u32, seed: &[u8; 16]) -> Option<Self> {
+        if generation <= self.generation {
+            return None;
+        }
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret.0).ok()?;
         mac.update(b"statewise next");
         mac.update(self.handle.as_bytes());
@@ -390,12 +397,15 @@ mod tests {
             SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
                 .unwrap();
         let seed = [7; 16];
-        let next = first.successor(&seed).unwrap();
+        let successor = |generation, seed| first.successor(generation, seed).unwrap();
+        let next = successor(1, &seed);
         assert_eq!(next.generation(), 1);
         assert_eq!(next.handle(), first.handle());
         assert_eq!(next.family_proof(), first.family_proof());
-        assert_eq!(next.proof(), first.successor(&seed).unwrap().proof());
-        assert_ne!(next.proof(), first.successor(&[8; 16]).unwrap().proof());
+        assert_eq!(next.proof(), successor(1, &seed).proof());
+        assert_ne!(next.proof(), successor(1, &[8; 16]).proof());
+        assert_ne!(next.proof(), successor(3, &seed).proof());
         assert_ne!(next.proof(), first.proof());
+        assert!(next.successor(1, &seed).is_none() && next.successor(0, &seed).is_none());
     }
 }

@@ -49,9 +49,10 @@ pub(crate) enum Verdict {
 
 /// Judges a credential by the row that its handle names. Pure: the same for every store.
 ///
-/// The row has the proofs of the two latest generations. A wrong secret under either of them is
-/// forged or damaged, and ends nothing. An older generation is recognised by the family proof
-/// alone. `proof` is that of the credential.
+/// The row has the proofs of the current credential and of the one before it, which is older by more than one
+/// generation if its successor was replaced. A wrong secret under one of the two latest generations is forged
+/// or damaged, and ends nothing. An older generation is recognised by the family proof alone. `proof` is that
+/// of the credential.
 pub(crate) fn judge(
     row: RecordRef<'_>,
     credential: &SessionCredential,
@@ -66,7 +67,7 @@ pub(crate) fn judge(
     let history = row.history.copied().unwrap_or_default();
     let is_underived = row.is_underived();
     match age {
-        1 if *proof == history.previous => {
+        1.. if *proof == history.previous => {
             let rotated_at = history.rotated_at;
             if within(rotated_at, windows.overlap, now) {
                 Verdict::Overlap
@@ -150,13 +151,17 @@ mod tests {
         }
     }
 
+    fn successor(of: &SessionCredential, seed: &[u8; 16]) -> SessionCredential {
+        of.successor(of.generation() + 1, seed).unwrap()
+    }
+
     fn rotate(
         row: &mut Record,
         credential: &SessionCredential,
         now: Timestamp,
     ) -> SessionCredential {
         let seed = [u8::try_from(row.generation).unwrap() + 1; 16];
-        let next = credential.successor(&seed).unwrap();
+        let next = successor(credential, &seed);
         assert!(row.rotate(
             &Rotation {
                 generation: credential.generation(),
@@ -202,7 +207,7 @@ mod tests {
         assert_eq!(verdict(&row, &one, 200), Verdict::Overlap);
         assert_eq!(verdict(&row, &two, 200), Verdict::Current);
 
-        let three = two.successor(&[9; 16]).unwrap();
+        let three = successor(&two, &[9; 16]);
         assert_eq!(verdict(&row, &three, 200), Verdict::Ahead);
     }
 
@@ -219,6 +224,38 @@ mod tests {
         assert_eq!(judge(&row, &zero, WINDOWS, at(510)), Verdict::Reused);
     }
 
+    /// The replaced successor may be held by somebody. Rejects a judge that looks for the previous credential
+    /// in the generation before the current one only, and one that takes the replaced one for damaged.
+    #[test]
+    fn a_replaced_successor_is_reused() {
+        let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+            .unwrap();
+        let mut row = row_of(&zero);
+        let one = rotate(&mut row, &zero, at(100));
+        let seed = [77; 16];
+        let three = zero.successor(3, &seed).unwrap();
+        row.replace_successor(3, three.proof(), seed, at(500));
+        assert!(!row.confirm(1, at(500)), "the use of a replaced one");
+        for (age, expected) in [
+            (0, Verdict::Overlap),
+            (10, Verdict::Grace),
+            (30, Verdict::Orphaned),
+        ] {
+            assert_eq!(judge(&row, &zero, WINDOWS, at(500 + age)), expected);
+            assert_eq!(
+                judge(&row, &three, WINDOWS, at(500 + age)),
+                Verdict::Current
+            );
+            assert_eq!(judge(&row, &one, WINDOWS, at(500 + age)), Verdict::Reused);
+        }
+        let four = rotate(&mut row, &three, at(600));
+        assert_eq!(judge(&row, &four, WINDOWS, at(600)), Verdict::Current);
+        assert_eq!(judge(&row, &three, WINDOWS, at(600)), Verdict::Overlap);
+        for old in [&zero, &one] {
+            assert_eq!(judge(&row, old, WINDOWS, at(600)), Verdict::Reused);
+        }
+    }
+
     #[test]
     fn an_unproven_credential_is_unknown() {
         let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
@@ -232,7 +269,7 @@ mod tests {
                 .unwrap();
         let mut forged = row_of(&other);
         forged.handle = row.handle;
-        for generation in [other, other.successor(&[1; 16]).unwrap()] {
+        for generation in [other, successor(&other, &[1; 16])] {
             assert_eq!(judge(&row, &generation, WINDOWS, at(200)), Verdict::Unknown);
         }
         // The right family with a damaged secret, for both generations that the row has proofs of.

@@ -487,7 +487,10 @@ impl<S: SessionStore> Logins<S> {
         }
         self.check_data(&presented, &proof, reader, now).await?;
         let seed = entropy::draw(&*self.entropy)?;
-        let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
+        let next = presented.generation().checked_add(1);
+        let next = next.and_then(|generation| presented.successor(generation, &seed));
+        // After four billion rotations.
+        let next = next.ok_or(Rejection::Unknown)?;
         let rotation = Rotation {
             generation: presented.generation(),
             presented: proof,
@@ -511,7 +514,7 @@ impl<S: SessionStore> Logins<S> {
         let (credential, outcome) = if rotated {
             (next, Outcome::Rotated)
         } else {
-            let replayed = self.replay(&row, presented, &proof, now).await?;
+            let replayed = self.replay(&mut row, presented, &proof, now).await?;
             self.replays.count(&proof, now);
             replayed
         };
@@ -551,27 +554,81 @@ impl<S: SessionStore> Logins<S> {
     /// Finds the answer to a refresh that did not rotate the row.
     async fn replay(
         &self,
-        row: &Record,
+        row: &mut Record,
         credential: SessionCredential,
         proof: &Proof,
         now: Timestamp,
     ) -> Result<(SessionCredential, Outcome)> {
-        let verdict = judge(row.into(), &credential, proof, self.policy.windows, now);
+        let windows = self.policy.windows;
+        let mut verdict = judge((&*row).into(), &credential, proof, windows, now);
+        let is_late = matches!(verdict, Verdict::Grace | Verdict::Orphaned);
+        if is_late && self.kind.is_used_by_refreshing() && !self.policy.reject_orphaned {
+            verdict = self.note_late(row, &credential, proof, now).await?;
+        }
         if !self.accepts(verdict) {
             return Err(self.reject(row, verdict, now).await);
         }
-        if verdict == Verdict::Current || RecordRef::from(row).is_underived() {
-            return Ok((credential, Outcome::Replayed));
-        }
-        let successor = credential.successor(&row.history().seed);
-        let successor = successor.filter(|successor| successor.proof() == row.current);
-        let successor = successor.ok_or_else(|| Error::unreadable().of_login(row.public_id()))?;
         let outcome = if verdict == Verdict::Orphaned {
             Outcome::Orphaned
         } else {
             Outcome::Replayed
         };
+        if verdict == Verdict::Current || RecordRef::from(&*row).is_underived() {
+            return Ok((credential, outcome));
+        }
+        let successor = credential.successor(row.generation, &row.history().seed);
+        let successor = successor.filter(|successor| successor.proof() == row.current);
+        let successor = successor.ok_or_else(|| Error::unreadable().of_login(row.public_id()))?;
         Ok((successor, outcome))
+    }
+
+    /// Notes in the row that a replaced credential was refreshed after the overlap, while its successor is
+    /// unused. Only for credentials that are used by nothing but a refresh, so that the row sees each use.
+    ///
+    /// Within the grace, another tab of the client may do the same at this moment: the grace starts again. An
+    /// orphaned credential gets another successor than the one that somebody may have got. Whoever presents
+    /// that one holds the login beside the holder of this one: it counts as reused. Otherwise two holders
+    /// that take turns would get the same successors for ever.
+    ///
+    /// Writes the new state to `row`. Returns the verdict before the change, or that by a newer row.
+    async fn note_late(
+        &self,
+        row: &mut Record,
+        credential: &SessionCredential,
+        proof: &Proof,
+        now: Timestamp,
+    ) -> Result<Verdict> {
+        let (windows, seed) = (self.policy.windows, entropy::draw(&*self.entropy)?);
+        let judge = |row: &Record| judge(row.into(), credential, proof, windows, now);
+        let before = judge(row);
+        let note = |row: &mut Record| {
+            match judge(row) {
+                Verdict::Grace => row.restart_grace(now.saturating_sub(windows.overlap)),
+                Verdict::Orphaned => {
+                    // The replaced one must be older than the latest two generations, in which a wrong
+                    // secret ends nothing. After four billion rotations it is not replaced.
+                    let generation = row.generation.checked_add(2);
+                    let next = generation.and_then(|next| credential.successor(next, &seed));
+                    if let Some(next) = &next {
+                        row.replace_successor(next.generation(), next.proof(), seed, now);
+                    }
+                    next.is_some()
+                }
+                _ => false,
+            }
+        };
+        let handle = row.handle();
+        let noted = self.store.change(handle, now, &note).await;
+        let noted = name_login(noted, handle)?.ok_or(Rejection::Unknown)?;
+        check_handle(&noted.record, handle)?;
+        *row = noted.record;
+        if !self.policy.tighten(row, now) {
+            return Ok(Verdict::Expired);
+        }
+        Ok(match noted.changed {
+            true => before,
+            false => judge(row),
+        })
     }
 
     // Changing

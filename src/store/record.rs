@@ -263,6 +263,42 @@ impl Record {
         true
     }
 
+    /// Moves the last rotation to `rotated_at`, from which the grace counts. Returns `false` if it is not
+    /// earlier. No use of the login.
+    pub(crate) fn restart_grace(&mut self, rotated_at: Timestamp) -> bool {
+        let history = self.history();
+        let is_earlier = history.rotated_at < rotated_at;
+        if is_earlier {
+            self.history = History {
+                rotated_at,
+                ..history
+            }
+            .kept();
+        }
+        is_earlier
+    }
+
+    /// Replaces the current credential, which is unused, by another successor of the previous one. The
+    /// previous one stays, and the replaced one is then recognised by its family alone. It is no use of the
+    /// login: a login that has ended in the log is not kept alive by it.
+    pub(crate) fn replace_successor(
+        &mut self,
+        generation: u32,
+        next: Proof,
+        seed: [u8; 16],
+        now: Timestamp,
+    ) {
+        let history = History {
+            seed,
+            rotated_at: now,
+            ..self.history()
+        };
+        self.history = history.kept();
+        self.current = next;
+        self.generation = generation;
+        self.rotation_wanted = false;
+    }
+
     /// Replaces roles, device, data, step-up or stamp if `expected` is the current version. Returns
     /// `false` if it is not. A change of roles makes a refresh of the credential due (OWASP ASVS 7.2.4).
     pub fn update(&mut self, expected: u64, update: &Update) -> bool {

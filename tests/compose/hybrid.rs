@@ -243,23 +243,113 @@ fn tabs_and_lost_responses_are_honest_and_reuse_is_theft() {
         refresh_issued(&auth, &first).unwrap().outcome(),
         Outcome::Replayed
     );
-    clock.advance(seconds(1));
+    // This was late, so the grace starts again, but not the overlap.
+    clock.advance(seconds(19));
+    assert_eq!(
+        refresh_issued(&auth, &first).unwrap().outcome(),
+        Outcome::Replayed
+    );
+    clock.advance(seconds(20));
     // A client that was offline.
     let orphaned = refresh_issued(&auth, &first).unwrap();
     assert_eq!(orphaned.outcome(), Outcome::Orphaned);
-    assert_eq!(refresh(&orphaned), refresh(&second));
+    // The lost one is replaced, as another holder of the first credential may have got it.
+    assert_ne!(refresh(&orphaned), refresh(&second));
+    let again = refresh_issued(&auth, &first).unwrap();
+    assert_eq!(again.outcome(), Outcome::Replayed);
+    assert_eq!(refresh(&again), refresh(&orphaned));
+    clock.advance(seconds(10));
     // Once the successor was refreshed, the first credential counts as stolen.
-    let third = refresh_issued(&auth, &second).unwrap();
+    let third = refresh_issued(&auth, &orphaned).unwrap();
     assert_eq!(third.outcome(), Outcome::Rotated);
+    clock.advance(seconds(10));
     let theft = refresh_issued(&auth, &first).unwrap_err();
     assert_eq!(theft.rejection(), Some(Rejection::Reused));
     assert_eq!(theft.theft().unwrap().subject(), "alice");
     assert_eq!(theft.theft().unwrap().login(), first.identity().id());
-    for ended in [&first, &second, &third] {
+    for ended in [&first, &second, &orphaned, &third] {
         assert_eq!(
             cause(refresh_issued(&auth, ended)),
             Some(Rejection::Unknown)
         );
+    }
+}
+
+/// A thief has copied the refresh credential, and refreshes as often as the client. Whoever was first is
+/// flagged at the next refresh. Rejects a service in which both take turns for ever.
+#[test]
+fn a_thief_that_takes_turns_is_detected() {
+    for thief_is_first in [true, false] {
+        for turns in [1, 31, 600, ACCESS + 1] {
+            let (auth, clock) = hybrid();
+            let stolen = login(&auth, "alice");
+            let (mut client, mut thief) =
+                (refresh(&stolen).to_owned(), refresh(&stolen).to_owned());
+            let mut told = Vec::new();
+            for turn in 0..6 {
+                clock.advance(seconds(turns));
+                let is_thief = (turn % 2 == 0) == thief_is_first;
+                let held = if is_thief { &mut thief } else { &mut client };
+                match block_on(auth.refresh(held)) {
+                    Ok(issued) => {
+                        *held = refresh(&issued).to_owned();
+                        told.push(issued.outcome());
+                    }
+                    Err(error) => {
+                        assert_eq!(error.rejection(), Some(Rejection::Reused));
+                        break;
+                    }
+                }
+            }
+            let expected: &[Outcome] = match turns {
+                // Within the overlap of each other they cannot be told apart.
+                1 => continue,
+                _ => &[Outcome::Rotated, Outcome::Orphaned],
+            };
+            assert_eq!(told, expected, "{thief_is_first}, {turns} s");
+            assert_eq!(
+                cause(block_on(auth.refresh(&client))),
+                Some(Rejection::Unknown)
+            );
+        }
+    }
+}
+
+/// Any number of answers may be lost one after another: none of them counts as stolen.
+#[test]
+fn a_client_that_loses_each_answer_stays_logged_in() {
+    let (auth, clock) = hybrid();
+    let mut held = login(&auth, "alice");
+    for late in [5, 15, 31, 60, 3 * ACCESS] {
+        for _ in 0..5 {
+            clock.advance(seconds(late));
+            let _lost = refresh_issued(&auth, &held).unwrap();
+        }
+        clock.advance(seconds(late));
+        held = refresh_issued(&auth, &held).unwrap();
+        clock.advance(seconds(ACCESS));
+        held = refresh_issued(&auth, &held).unwrap();
+        assert_eq!(held.outcome(), Outcome::Rotated, "{late} s");
+    }
+}
+
+/// An answer was lost. Two tabs refresh at the end of the grace, one just before it and one after it, and the
+/// answer to the second one is lost too. Rejects a grace that counts from the rotation alone.
+#[test]
+fn tabs_at_the_end_of_the_grace_get_one_successor() {
+    for before in 11..30 {
+        let (auth, clock) = hybrid();
+        let first = login(&auth, "alice");
+        clock.advance(seconds(ACCESS));
+        let _lost = refresh_issued(&auth, &first).unwrap();
+        clock.advance(seconds(before));
+        let one = refresh_issued(&auth, &first).unwrap();
+        clock.advance(seconds(19));
+        let other = refresh_issued(&auth, &first).unwrap();
+        assert_eq!(refresh(&one), refresh(&other), "{before} s");
+        // The grace does not become an overlap: the successor is rotated at once.
+        let next = refresh_issued(&auth, &one).unwrap();
+        assert_eq!(next.outcome(), Outcome::Rotated, "{before} s");
     }
 }
 
@@ -750,9 +840,10 @@ fn an_observer_is_notified_of_orphans_and_thefts() {
     let second = refresh_issued(&auth, &first).unwrap();
     let _ = refresh_issued(&auth, &first).unwrap();
     clock.advance(seconds(600));
-    let _ = refresh_issued(&auth, &first).unwrap();
-    let _ = refresh_issued(&auth, &second).unwrap();
-    assert!(refresh_issued(&auth, &first).is_err());
+    let orphaned = refresh_issued(&auth, &first).unwrap();
+    clock.advance(seconds(600));
+    let _ = refresh_issued(&auth, &orphaned).unwrap();
+    assert!(refresh_issued(&auth, &second).is_err());
     let told = alarm.told.lock().unwrap().clone();
     assert_eq!(
         told,

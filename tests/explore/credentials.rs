@@ -9,7 +9,8 @@
 //!
 //! With one more condition, answers may also be lost or arrive late. For sessions: the client uses
 //! a credential before it refreshes it, because the overlap restarts at the first use of the
-//! successor. For the hybrid: the client keeps each credential for longer than *out*.
+//! successor. For the hybrid: the client keeps each credential for longer than *out*, and *out* plus
+//! *back* is shorter than the grace minus the overlap.
 
 use crate::checker::is_deep;
 use crate::refresh::{End, Jar, Kind, Refresh, Rules, Times};
@@ -64,9 +65,13 @@ const HYBRID: Refresh = Refresh {
     ..SESSION
 };
 
-/// A patient client of the hybrid with occasional lost answers.
+/// A patient client of the hybrid with occasional lost answers. Answers take longer than the overlap, and a
+/// request and its answer less than the rest of the grace.
 const PATIENT: Refresh = Refresh {
-    times: SLOW,
+    times: Times {
+        grace: SLOW.overlap + SLOW.out + SLOW.back + 1,
+        ..SLOW
+    },
     losses: true,
     ..HYBRID
 };
@@ -183,12 +188,34 @@ fn two_tabs_and_lost_answers() {
         HONEST,
         &Refresh { times, ..PATIENT },
     );
+    let times = Times {
+        grace: PATIENT.times.grace - 1,
+        ..PATIENT.times
+    };
+    breaks(
+        "hybrid: two patient tabs, out and back as long as the rest of the grace",
+        HONEST,
+        &Refresh { times, ..PATIENT },
+    );
+    let rules = Rules {
+        grace_stands: true,
+        ..RULES
+    };
+    breaks(
+        "hybrid: two patient tabs, but the grace counts from the rotation alone",
+        HONEST,
+        &Refresh { rules, ..PATIENT },
+    );
     let jar = Jar::Last;
     holds(
         "hybrid: two patient tabs, lost answers, the last one counts",
         &Refresh { jar, ..PATIENT },
     );
-    let times = Times { skew: 1, ..SLOW };
+    let times = Times {
+        skew: 1,
+        grace: PATIENT.times.grace + 2,
+        ..PATIENT.times
+    };
     holds(
         "hybrid: two patient tabs, lost answers, clocks differ",
         &Refresh { times, ..PATIENT },
@@ -203,6 +230,7 @@ fn a_thief() {
     let thief = true;
     let times = Times {
         patience: 4,
+        grace: CLOSE.overlap + CLOSE.out + CLOSE.back + 1,
         ..CLOSE
     };
     holds(
@@ -215,7 +243,7 @@ fn a_thief() {
     );
     if is_deep() {
         holds("session: two tabs, a thief", &Refresh { thief, ..SESSION });
-        let times = SLOW;
+        let times = PATIENT.times;
         holds(
             "hybrid: two patient tabs, a thief, lost answers, wider",
             &Refresh {
@@ -425,8 +453,12 @@ fn limits_of_refreshing() {
             &Refresh { jar, ..tabs },
         );
     }
-    // After the grace, the second holder is served as if its answer had been lost, and next time so
-    // is the first. A thief that refreshes as often as the client looks like the client.
+}
+
+/// A thief that refreshes as often as the client. Each of the two is later than the grace of the other. If
+/// the client gets none of its answers, the thief is alone, and nobody can tell.
+#[test]
+fn holders_that_take_turns() {
     let times = Times {
         patience: 4,
         ..CLOSE
@@ -434,12 +466,19 @@ fn limits_of_refreshing() {
     let turns = Refresh {
         times,
         tells_apart: true,
+        losses: false,
         ..STOLEN
     };
+    holds("hybrid: a thief that takes turns with the client", &turns);
+    // The second holder is served as if its answer had been lost, and next time so is the first.
+    let rules = Rules {
+        shares_successor: true,
+        ..RULES
+    };
     breaks(
-        "hybrid: a thief that takes turns with the client",
+        "hybrid: turns, both get the same successor",
         "I8: two holders that take turns",
-        &turns,
+        &Refresh { rules, ..turns },
     );
     let rules = Rules {
         reject_orphaned: true,
@@ -489,6 +528,8 @@ fn rules_that_would_repair_lost_answers() {
     let rules = Rules {
         overlap_from_use: true,
         unused_rests: true,
+        // With these rules, the row knows each use of the hybrid too.
+        shares_successor: true,
         ..RULES
     };
     let losses = true;

@@ -93,6 +93,10 @@ pub(crate) struct Rules {
     pub(crate) unused_rests: bool,
     /// A replaced credential that comes back after the grace ends the login.
     pub(crate) reject_orphaned: bool,
+    /// It gets the successor that another holder may have got.
+    pub(crate) shares_successor: bool,
+    /// A late refresh within the grace does not start the grace again.
+    pub(crate) grace_stands: bool,
 }
 
 /// The events of one exploration.
@@ -250,6 +254,8 @@ impl Rules {
         overlap_from_use: true,
         unused_rests: false,
         reject_orphaned: false,
+        shares_successor: false,
+        grace_stands: false,
     };
 }
 
@@ -359,10 +365,15 @@ impl Refresh {
         } else {
             to.jar == Credential::default()
         };
+        if matches!(verdict, Verdict::Overlap | Verdict::Grace) {
+            // No rule tells apart two holders that refresh within these windows of each other.
+            to.shared = 0;
+        }
         let shares = self.tells_apart && passes && verdict == Verdict::Orphaned;
         if shares && another_holds_it && !to.shared_now {
             (to.shared, to.shared_now) = (to.shared + 1, true);
-            if to.shared > 1 {
+            // The holder that is served late, and then the other one, whose next refresh is flagged.
+            if to.shared > 2 {
                 to.broken = 7;
             }
         }
@@ -389,6 +400,17 @@ impl Refresh {
         };
         if request.refreshes && self.rules.unused_rests {
             self.note(to, request);
+        }
+        let sees_each_use = self.kind == Kind::Hybrid && !self.rules.reject_orphaned;
+        if at == At::Signs && sees_each_use && !self.rules.shares_successor {
+            match verdict {
+                Verdict::Grace if !self.rules.grace_stands => {
+                    let restarted = request.age() + self.times.overlap;
+                    to.row.rotated = to.row.rotated.min(restarted);
+                }
+                Verdict::Orphaned => self.replace_successor(to, request.age()),
+                _ => {}
+            }
         }
         let replaces =
             self.rules.random_successor && at == At::Signs && verdict != Verdict::Current;
@@ -446,6 +468,24 @@ impl Refresh {
             rotated: timed,
             used: false,
         };
+        to.handed_out = false;
+        to.use_answered = false;
+        to.shared_now = false;
+    }
+
+    /// Replaces the unused current credential by another successor of the previous one.
+    fn replace_successor(&self, to: &mut State, timed: i8) {
+        to.each_credential(|credential| {
+            if credential.behind == 0 {
+                *credential = Credential {
+                    behind: OLDER,
+                    other: false,
+                };
+            }
+        });
+        let current = to.stolen & 1;
+        to.stolen = to.stolen & !1 | current << OLDER;
+        to.row.rotated = timed;
         to.handed_out = false;
         to.use_answered = false;
         to.shared_now = false;

@@ -54,6 +54,8 @@ macro_rules! strategy_laws {
             refresh_08_a_logout_ends_the_login
             refresh_11_the_grace_outlives_no_login
             refresh_12_data_are_read_before_a_rotation
+            refresh_13_holders_that_take_turns_are_told_apart
+            refresh_14_parallel_orphans_agree
             read_12_a_bad_deployment_ends_no_login
             read_13_a_damaged_row_blames_no_credential
             read_14_no_act_drops_a_field_of_a_later_version

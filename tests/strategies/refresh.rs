@@ -319,6 +319,85 @@ pub(crate) async fn refresh_08_a_logout_ends_the_login<F: StoreFixture>(fixture:
     }
 }
 
+/// Two parties hold one refresh credential, and refresh later than the grace of each other. The successor that
+/// the first one got is replaced, also if the store fails or its answer is lost, and its next use ends the
+/// login. Rejects a strategy that gives both the same successors, turn by turn.
+pub(crate) async fn refresh_13_holders_that_take_turns_are_told_apart<F: StoreFixture>(
+    fixture: &F,
+) {
+    for fault in [None, Some(Fault::Fails), Some(Fault::LosesAnswer)] {
+        let world = World::open(fixture).await;
+        let store = Arc::new(FaultyStore::new(Arc::clone(&world.store)));
+        let auth = world.hybrid_of(world.builder(Arc::clone(&store)));
+        let shared = login(&auth, "alice").await;
+        world.advance(60).await;
+        let one = family::exchange(&auth, &shared).await.expect("a rotation");
+        world.advance(60).await;
+        if let Some(fault) = fault {
+            store.reset();
+            // The first call finds that the row is not rotated, and the second one changes it.
+            store.fail_nth(2, fault);
+            assert!(is_unavailable(&family::exchange(&auth, &shared).await));
+            assert!(!store.has_plans(), "a refresh did not call the store");
+        }
+        let other = family::exchange(&auth, &shared).await.expect("an orphan");
+        let expected = match fault {
+            Some(Fault::LosesAnswer) => Outcome::Replayed,
+            _ => Outcome::Orphaned,
+        };
+        assert_eq!(other.outcome(), expected);
+        assert_ne!(family::secret(&one), family::secret(&other));
+        family::assert_accepted(&auth, &other).await;
+        world.advance(60).await;
+        let next = family::exchange(&auth, &other).await.expect("a rotation");
+        assert_eq!(next.outcome(), Outcome::Rotated);
+        let error = family::exchange(&auth, &one).await;
+        let error = error.expect_err("two parties take turns");
+        let theft = error.theft().expect("an error that names the login");
+        assert_eq!(theft.login(), shared.identity().id());
+        for ended in [&shared, &other, &next] {
+            let answer = family::exchange(&auth, ended).await;
+            assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+        }
+    }
+}
+
+/// Of any number of parallel refreshes with one orphaned credential one replaces its successor, and all
+/// answers carry the same working one. Rejects a strategy that gives each its own.
+pub(crate) async fn refresh_14_parallel_orphans_agree<F: StoreFixture>(fixture: &F) {
+    for round in 0..20 {
+        let world = World::open(fixture).await;
+        let store = Arc::new(YieldingStore::new(Arc::clone(&world.store)));
+        let auth = Arc::new(world.hybrid_of(world.builder(store)));
+        let first = login(&*auth, "alice").await;
+        world.advance(60).await;
+        let _lost = family::exchange(&auth, &first).await.expect("a rotation");
+        world.advance(60).await;
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let refresh = |_| {
+            let (auth, answers) = (Arc::clone(&auth), Arc::clone(&answers));
+            let first = first.clone();
+            boxed(async move {
+                let issued = family::exchange(&auth, &first).await.expect("an answer");
+                lock(&answers).push((issued.outcome(), family::secret(&issued).to_owned()));
+            })
+        };
+        world.run(round, (0..8).map(refresh).collect()).await;
+        let seed = seed() + round;
+        let answers = lock(&answers).clone();
+        assert_eq!(answers.len(), 8);
+        let orphaned = answers
+            .iter()
+            .filter(|(outcome, _)| *outcome == Outcome::Orphaned);
+        assert_eq!(orphaned.count(), 1, "replacements that won, seed {seed}");
+        let (_, successor) = &answers[0];
+        let same = answers.iter().all(|(_, answer)| answer == successor);
+        assert!(same, "two successors of one credential, seed {seed}");
+        world.advance(60).await;
+        assert!(auth.refresh(successor).await.is_ok());
+    }
+}
+
 /// An expired login is not refreshed, even within the grace of a rotation. Rejects a strategy that
 /// checks the grace before the end of the login.
 pub(crate) async fn refresh_11_the_grace_outlives_no_login<F: StoreFixture>(fixture: &F) {
