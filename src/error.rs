@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::base::public_id::PublicId;
@@ -44,9 +45,15 @@ enum Kind {
     Unavailable(Box<Unavailable>),
     /// With the login, where it is known.
     Unreadable(Option<Box<PublicId>>),
-    Misuse(Cow<'static, str>),
+    Misuse(Box<Misuse>),
     /// An error of any other kind, after the call has ended logins.
     Ended(Box<(Error, Vec<EndedLogin>)>),
+}
+
+struct Misuse {
+    what: Cow<'static, str>,
+    /// An event has reported it.
+    is_reported: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -371,7 +378,10 @@ impl Error {
     /// tells the developer what to do.
     #[must_use]
     pub fn misuse(what: impl Into<Cow<'static, str>>) -> Self {
-        Self(Kind::Misuse(what.into()))
+        Self(Kind::Misuse(Box::new(Misuse {
+            what: what.into(),
+            is_reported: AtomicBool::new(false),
+        })))
     }
 
     /// Creates a [`Reused`](Rejection::Reused) rejection that names the ended login, for
@@ -422,6 +432,18 @@ impl Error {
             Kind::Ended(both) => &both.0.0,
             kind => kind,
         }
+    }
+
+    /// Notes that an event reports this *misuse*, so that the web layer does not report it again.
+    pub(crate) fn note_reported(&self) {
+        if let Kind::Misuse(misuse) = self.kind() {
+            misuse.is_reported.store(true, Relaxed);
+        }
+    }
+
+    /// Returns true for a *misuse* that no event has reported.
+    pub(crate) fn is_unreported_misuse(&self) -> bool {
+        matches!(self.kind(), Kind::Misuse(misuse) if !misuse.is_reported.load(Relaxed))
     }
 
     /// Returns a copy of an *unavailable* error, to report it apart from its caller; `None` for another
@@ -645,7 +667,7 @@ impl fmt::Display for Error {
             Kind::Unreadable(Some(login)) => {
                 write!(f, "unavailable: the login {login} does not decode")
             }
-            Kind::Misuse(what) => write!(f, "misuse: {what}"),
+            Kind::Misuse(misuse) => write!(f, "misuse: {}", misuse.what),
             Kind::Ended(both) => fmt::Display::fmt(&both.0, f),
         }
     }

@@ -1,6 +1,6 @@
 //! The result of a logout.
 
-use crate::error::{EndCause, EndedLogin};
+use crate::error::{EndCause, EndedLogin, Result};
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
@@ -98,6 +98,15 @@ impl Logout {
         let has_ended = !matches!(self.effective, Revocation::AtExpiry(_));
         let ended = self.logins().filter(move |_| has_ended);
         ended.map(move |login| EndedLogin::new(login.subject(), login.id(), cause))
+    }
+
+    /// Returns true if a login that was found by another credential is among the ended ones.
+    pub(crate) fn includes(&self, found: &Result<Option<Self>>) -> bool {
+        // After an outage, the end of the login says what has failed.
+        let found = found.as_ref().ok().and_then(Option::as_ref);
+        let found = found.and_then(|found| found.login.as_ref());
+        let mut ended = self.login.iter().chain(&self.others);
+        found.is_some_and(|found| ended.any(|login| login.0 == found.0))
     }
 
     /// Combines two logouts: the later effect, and the logins of both.

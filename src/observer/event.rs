@@ -362,6 +362,7 @@ impl<'a> Event<'a> {
         } else if error.is_unavailable() {
             Self::Unavailable { act, error }
         } else {
+            error.note_reported();
             Self::Misused { act, error }
         }
     }

@@ -126,6 +126,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 passive: None,
                 observer,
                 has_reported_loss: Arc::default(),
+                has_reported_logout: Arc::default(),
                 #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
                 assumed: None,
             }),
@@ -340,7 +341,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// [`Observed`](crate::Observed); else with the feature `tracing` a `TracingObserver`.
     ///
     /// Logins, logouts and errors of the authenticator, such as an outage of its store, are not among
-    /// them. Wrap the authenticator in [`Observed`](crate::Observed), which reports those; the layer
+    /// them, except for a *misuse*. Wrap the authenticator in [`Observed`](crate::Observed), which reports those; the layer
     /// then reports to the same observer:
     ///
     /// ```

@@ -9,7 +9,6 @@ use crate::web::client::ClientKind;
 use crate::web::cookie::CookieKey;
 use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut, first};
-use crate::web::reply::Caller;
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
 
@@ -53,24 +52,22 @@ where
     sign_in.forget_rejected();
     let request = sign_in.request();
     let (config, head) = (&request.config, &request.head);
-    let (cookies, is_public, is_asked, caller, tried) = {
+    let (cookies, is_public, caller, tried) = {
         let mut reply = sign_in.reply();
         let mut cookies = mem::take(&mut reply.cookies);
         if reply.caller().is_some() {
             cookies.extend(config.pages.unmark(head));
         }
-        let is_asked = !matches!(reply.caller, Caller::Unasked);
         let caller = denial.and_then(|_| reply.caller().cloned());
         let tried = reply.tried.take();
-        (cookies, reply.is_public, is_asked, caller, tried)
+        (cookies, reply.is_public, caller, tried)
     };
     if let Some(denial) = denial {
         let login = caller.as_ref().map(|caller| caller.identity().into());
         config.report(denial, &head.line, login, tried.as_ref());
-        // Nothing else has seen a mistake that was made before the layer was asked.
-        let error = denial
-            .error()
-            .filter(|error| !is_asked && error.is_misuse());
+        // A mistake that neither an observed authenticator nor a call of `SignIn` has reported: of an
+        // extractor, of a handler, or of an authenticator without an observer.
+        let error = denial.error().filter(|error| error.is_unreported_misuse());
         if let Some(error) = error {
             config.report_error(Act::Verify, error);
         }

@@ -12,6 +12,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::Edit;
 use crate::login::issued::{Credential, Issued, Revocation};
+use crate::login::logout::Logout;
 use crate::login::place::Place;
 use crate::observer::event::Act;
 use crate::web::auth::Auth;
@@ -312,22 +313,19 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// The credentials of the request may have been revoked. A login may exist, but no client has
     /// its credential.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
-        drop(self.open_reply()?);
+        drop(self.open_reply(Act::Issue)?);
         let issued = self.replace_carried(login.place(Place::Cookie)).await?;
         let credential = issued.refreshable().clone();
-        let cookies = self.request().config.cookies_of(&issued);
+        let cookies = self.cookies_of(Act::Issue, &issued);
         let caller = self.caller(issued);
         let settled = cookies.and_then(|cookies| {
             let login = Caller::LoggedIn(caller.clone(), credential.clone());
-            Ok(self.open_reply()?.settle(login, cookies))
+            Ok(self.open_reply(Act::Issue)?.settle(login, cookies))
         });
         // The credential of a concurrent login, or of this one if its cookie cannot be set.
         let (discarded, outcome) = match settled {
             Ok(replaced) => (replaced, Ok(caller)),
-            Err(error) => {
-                self.request().config.report_error(Act::Issue, &error);
-                (Some(credential), Err(error.into()))
-            }
+            Err(error) => (Some(credential), Err(error.into())),
         };
         self.discard(discarded).await;
         outcome
@@ -375,7 +373,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Refresh again.
     pub async fn refresh(&self) -> Result<Auth<D>, Denial> {
         self.reply().ask();
-        if let Some(settled) = self.open_reply()?.settled() {
+        if let Some(settled) = self.open_reply(Act::Refresh)?.settled() {
             return settled;
         }
         let refresh = self.request().refreshable()?;
@@ -389,9 +387,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let presented = Presented::new(credential).with_place(Place::Cookie);
         let error = match self.authenticator().refresh_with(presented).await {
             Ok(issued) => {
-                let cookies = self.request().config.cookies_of(&issued)?;
+                let cookies = self.cookies_of(Act::Refresh, &issued)?;
                 let caller = self.caller(issued);
-                return self.open_reply()?.refreshed(caller, cookies);
+                return self.open_reply(Act::Refresh)?.refreshed(caller, cookies);
             }
             Err(error) => error,
         };
@@ -471,10 +469,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let stays = carried.is_bearer() || credential.reveal() == carried.credential();
         let cookies = match stays {
             true => Vec::new(),
-            false => self.request().config.access_cookie_of(&issued)?,
+            false => {
+                let cookies = self.request().config.access_cookie_of(&issued);
+                self.reported(Act::Update, cookies)?
+            }
         };
         let caller = self.caller(issued);
-        let mut reply = self.open_reply()?;
+        let mut reply = self.open_reply(Act::Update)?;
         match stays && !matches!(reply.caller, Caller::Updated(..)) {
             true => reply.found(Ok(caller)),
             false => reply.updated(caller, credential, cookies),
@@ -547,7 +548,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let credential = issued.credential().clone();
         let response = TokenResponse::new(issued, now, self.clock());
         let caller = response.caller().clone();
-        self.open_reply()?.updated(caller, credential, Vec::new())?;
+        self.open_reply(Act::Update)?
+            .updated(caller, credential, Vec::new())?;
         Ok(response)
     }
 
@@ -563,17 +565,15 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         F: FnMut(&mut Edit<D>) -> Result<()> + Send,
     {
         self.verify().await?;
-        let updated = match &self.open_reply()?.caller {
-            Caller::Updated(_, credential) => Some(credential.clone()),
-            Caller::Settled(_) | Caller::LoggedIn(..) => {
-                return Err(Error::misuse(
-                    "an update after a login or a refresh in the same request: update first, or \
-                     issue the login with the new values",
-                )
-                .into());
-            }
-            Caller::Unasked | Caller::Asked | Caller::Found(_) => None,
+        let updated = match &self.open_reply(Act::Update)?.caller {
+            Caller::Updated(_, credential) => Ok(Some(credential.clone())),
+            Caller::Settled(_) | Caller::LoggedIn(..) => Err(Error::misuse(
+                "an update after a login or a refresh in the same request: update first, or issue \
+                 the login with the new values",
+            )),
+            Caller::Unasked | Caller::Asked | Caller::Found(_) => Ok(None),
         };
+        let updated = self.reported(Act::Update, updated)?;
         let carried = self.request().carried()?;
         let is_lost = carried.is_bearer() != is_for_body;
         let edit = &mut |login: &mut Edit<D>| {
@@ -612,28 +612,50 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     /// Logs the caller out: revokes the credentials that the request carries, and removes the
-    /// cookies. Returns `Ok` also for a credential that has expired, was revoked or is invalid.
+    /// cookies. Returns `Ok` also for a credential that has expired, was revoked or is invalid, and for a
+    /// request without one: nothing ends then. Both credentials of a hybrid are one login, and end by one
+    /// call of the authenticator.
+    ///
+    /// Put the route below the path of the [refresh cookie](crate::web::Transport::refresh_cookie), if there is
+    /// one. At another path, the browser sends the access token alone, also an expired one, and that ends the
+    /// login too. If the layer has [removed](crate::web::AuthLayer#rejected-cookies) the expired access cookie
+    /// before, the request carries nothing: the browser loses its refresh cookie, and the login goes on in the
+    /// store until it expires, for a thief who has a copy. The layer reports the first such logout as a
+    /// *misuse*, by an event alone.
     ///
     /// # Errors
     ///
     /// *Unavailable*, also if the row of the login does not decode: the login may still be valid and
-    /// the cookies stay. Log out again. *Misuse* if the request carries no credential, and its path is not
-    /// below that of the [refresh cookie](crate::web::Transport::refresh_cookie): the browser would not have
-    /// sent it, so that a login whose access token has expired would go on.
+    /// the cookies stay. Log out again.
     ///
     /// # Cancel safety
     ///
     /// Log out again.
     pub async fn revoke(&self) -> Result<Revocation, Denial> {
         self.reply().ask();
-        let mut effective = Revocation::Immediate;
-        let credentials = self.revocable()?;
+        let (auth, credentials) = (self.authenticator(), self.revocable()?);
         if credentials.is_empty() {
-            self.check_refresh_path()?;
+            let request = self.request();
+            request.config.report_unreached_logout(&request.head.line);
         }
+        // A refresh credential ends its login with all access tokens, which are not ended again: one act of
+        // the user is one entry of the log, and one event. It is the first one of all.
+        let refresh = self.request().refreshable().ok().flatten();
+        let mut by_refresh: Option<Logout> = None;
+        let mut effective = Revocation::Immediate;
         for credential in credentials {
-            match self.authenticator().revoke(&credential).await {
-                Ok(logout) => effective = effective.or_later(logout.effective),
+            if let Some(ended) = &by_refresh
+                && ended.includes(&auth.find_login(&credential).await)
+            {
+                continue;
+            }
+            match auth.revoke(&credential).await {
+                Ok(ended) => {
+                    effective = effective.or_later(ended.effective);
+                    if refresh == Some(&*credential) {
+                        by_refresh = Some(ended);
+                    }
+                }
                 Err(error) if error.is_rejected() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -733,7 +755,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         // After an outage or a concurrent logout, the response stays as it is: the next request
         // rotates, or is rejected.
         if let Ok(issued) = self.authenticator().refresh_with(carried.into()).await
-            && let Ok(cookies) = self.request().config.cookies_of(&issued)
+            && let Ok(cookies) = self.cookies_of(Act::Refresh, &issued)
         {
             let mut reply = self.reply();
             if reply.cookies.is_empty() {
@@ -861,19 +883,6 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(all)
     }
 
-    /// Refuses a path to which the browser sends no refresh cookie.
-    fn check_refresh_path(&self) -> Result<()> {
-        let (transport, path) = (self.transport(), self.request().head.line.path());
-        match transport.refresh() {
-            Some(cookie) if !cookie.present.is_sent_to(path) => Err(Error::misuse(format!(
-                "a logout at a path to which the browser sends no refresh cookie, so that a login whose \
-                 access token has expired would go on: put its route below {}",
-                cookie.present.path(),
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     async fn log_out(&self, removals: Vec<String>) {
         let logout = Caller::Settled(Err(Denial::Absent));
         self.settle(logout, removals).await;
@@ -893,16 +902,31 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         }
     }
 
-    /// Returns the reply if its cookies still reach the client.
-    fn open_reply(&self) -> Result<MutexGuard<'_, Reply<D>>> {
+    /// Returns the reply if its cookies still reach the client. Reports a failure: the response may be
+    /// gone.
+    fn open_reply(&self, act: Act) -> Result<MutexGuard<'_, Reply<D>>> {
         let reply = self.reply();
-        if reply.closed {
-            return Err(Error::misuse(
+        if !reply.closed {
+            return Ok(reply);
+        }
+        drop(reply);
+        self.reported(
+            act,
+            Err(Error::misuse(
                 "a login in a cookie after the handler has returned: log in before the response \
                  is returned, and not from a task that outlives the handler",
-            ));
-        }
-        Ok(reply)
+            )),
+        )
+    }
+
+    /// Returns the lines of `Set-Cookie` that hand out a login. Reports a failure.
+    fn cookies_of(&self, act: Act, issued: &Issued<D>) -> Result<Vec<String>> {
+        self.reported(act, self.request().config.cookies_of(issued))
+    }
+
+    /// Reports a failure that the authenticator has not seen.
+    fn reported<T>(&self, act: Act, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.request().config.report_error(act, error))
     }
 
     /// Returns the caller of an act of this request. Nothing is due for a refresh on account of a

@@ -148,6 +148,10 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             Err(denial) => return Err(denial),
         },
         "/other" => Reply::named(&request.caller::<u32>().await?),
+        "/me-other" => {
+            request.caller::<()>().await?;
+            Reply::named(&request.caller::<u32>().await?)
+        }
         "/admitted" => Reply::named(&request.admitted().unwrap()),
         "/login" => log_in(request, &user.unwrap_or_default()).await?,
         "/keep" | "/keep-forever" | "/me-keep" | "/login-keep" => {

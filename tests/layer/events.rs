@@ -3,12 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use statewise::observer::{Denied, Event, Observer};
-use statewise::testkit::ManualClock;
+use statewise::revocation::MemoryLog;
+use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on};
 use statewise::web::{Require, Transport};
-use statewise::{Authenticator as _, Login, Observed};
+use statewise::{Authenticator as _, DynAuthenticator, Login, Observed, Revocation};
+use tower_service::Service as _;
 
 use crate::hybrids::two_cookies;
-use crate::site::{Browser, guarded, hybrid, layer, seconds, sessions, store, tokens, transport};
+use crate::site::{
+    Browser, guarded, hybrid, layer, revocable_hybrid, seconds, sessions, store, tokens, transport,
+};
 
 /// Writes each event down in a few words.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +56,13 @@ impl Observer for Notes {
                     denied => format!("{} {subject} {request}", denied.name()),
                 }
             }
-            Event::Misused { error, .. } => format!("{error}"),
+            Event::Misused { act, error } => format!("{} {error}", act.name()),
+            Event::Revoked {
+                login, effective, ..
+            } => {
+                let subject = login.map_or("-", |login| login.subject());
+                format!("revoked {subject} {effective:?}")
+            }
             Event::Updated { stepped_up, .. } => match stepped_up {
                 Some(proof) => format!("stepped up to {} for {:?}", proof.acr, proof.lasts),
                 None => "updated".to_owned(),
@@ -173,6 +183,167 @@ fn a_wrong_data_type_and_a_missing_cookie_are_reported() {
         noted.len() == 1 && noted[0].contains("no cookie"),
         "{noted:?}"
     );
+}
+
+/// Each mistake that the layer answers is one event, also after the caller is known, and with an
+/// authenticator that reports its own mistakes.
+#[test]
+fn each_misuse_is_reported_once() {
+    let clock = ManualClock::default();
+    for is_observed in [false, true] {
+        let notes = Notes::default();
+        let observer = Arc::new(notes.clone());
+        let observed = |auth: Arc<dyn DynAuthenticator<()>>| match is_observed {
+            true => Arc::new(Observed::new(auth, observer.clone())),
+            false => auth,
+        };
+        let misused = || {
+            let mut noted = notes.take();
+            noted.retain(|note| note.contains("misuse: "));
+            noted
+        };
+        let site = layer(observed(tokens(&clock)), transport()).observer(observer.clone());
+        let mut browser = Browser::of(&site);
+        for (path, expected) in [
+            (
+                "/me-other",
+                "verify misuse: no `AuthLayer` for logins with data of the type `u32`",
+            ),
+            ("/login-promote", "update misuse: an update after a login"),
+            (
+                "/logout-others",
+                "misuse: this strategy keeps no row of each login",
+            ),
+        ] {
+            browser.post("/login", &[("x-user", "alice")]);
+            let answer = browser.post(path, &[("x-user", "alice")]);
+            assert_eq!(answer.status, 500, "{path}");
+            let noted = misused();
+            assert_eq!(noted.len(), 1, "{path} {noted:?}");
+            assert!(noted[0].contains(expected), "{path} {noted:?}");
+        }
+        let site = layer(observed(tokens(&clock)), Transport::bearer()).observer(observer.clone());
+        let mut program = Browser::of(&site);
+        let issued = program.post("/token", &[("x-user", "alice")]).json();
+        let bearer = format!("Bearer {}", issued["access_token"].as_str().unwrap());
+        assert_eq!(
+            program
+                .post("/step-up", &[("authorization", &bearer)])
+                .status,
+            500
+        );
+        let noted = misused();
+        assert_eq!(noted.len(), 1, "{noted:?}");
+        assert!(noted[0].contains("whose credential does not reach the client"));
+    }
+}
+
+/// A mistake in a task has no response.
+#[test]
+fn a_login_after_the_response_is_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let site = layer(sessions(&store(), &clock), transport()).observer(Arc::new(notes.clone()));
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let (request, kept) = crate::late::keeping(&browser, "/keep");
+    let _ = block_on(browser.service.call(request)).unwrap();
+    let sign_in = kept.0.lock().unwrap().take().unwrap();
+    for act in ["issue", "refresh", "update"] {
+        let late = match act {
+            "issue" => block_on(sign_in.issue(Login::new("bob"))),
+            "refresh" => block_on(sign_in.refresh()),
+            _ => block_on(sign_in.update(|_| Ok(()))),
+        };
+        assert_eq!(late.unwrap_err().status(), 500);
+        let noted = notes.take();
+        assert_eq!(noted.len(), 1, "{noted:?}");
+        let expected = format!("{act} misuse: a login in a cookie after the handler has returned");
+        assert!(noted[0].starts_with(&expected), "{noted:?}");
+    }
+}
+
+/// Both credentials of a hybrid are one login: its logout is one event.
+#[test]
+fn a_logout_of_a_hybrid_is_reported_once() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = Observed::new(hybrid(&store(), &clock), Arc::new(notes.clone()));
+    let mut browser = Browser::of(&layer(Arc::new(auth), two_cookies()).clock(clock.clone()));
+    for path in ["/auth/logout", "/logout"] {
+        for later in [0, 601] {
+            browser.post("/auth/login", &[("x-user", "alice")]);
+            clock.advance(seconds(later));
+            notes.take();
+            browser.post(path, &[]);
+            let lifetime = seconds(600);
+            let expected = format!("revoked alice {:?}", Revocation::Within(lifetime));
+            assert_eq!(notes.take(), [expected]);
+        }
+    }
+    // A second click ends nothing. A login that the layer no longer reaches may go on, so the first one at
+    // such a path is a mistake of the service.
+    browser.post("/auth/logout", &[]);
+    assert!(notes.take().is_empty());
+    browser.post("/logout", &[]);
+    let noted = notes.take();
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    let expected = "revoke misuse: a logout without a credential";
+    assert!(noted[0].starts_with(expected) && noted[0].ends_with("below /auth"));
+    browser.post("/logout", &[]);
+    assert!(notes.take().is_empty());
+}
+
+/// A log that takes no entry is asked once for each logout, and the answer is the later time.
+#[test]
+fn a_logout_is_appended_to_the_log_once() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let log = Arc::new(FaultyLog::new(MemoryLog::new().unwrap()));
+    let auth = Observed::new(revocable_hybrid(&log, &clock), Arc::new(notes.clone()));
+    let upkeep = auth.upkeep();
+    block_on(upkeep.tick()).unwrap();
+    let mut browser = Browser::of(&layer(Arc::new(auth), two_cookies()).clock(clock.clone()));
+    for (fault, effective) in [(None, 5), (Some(Fault::Fails), 600)] {
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        notes.take();
+        if let Some(fault) = fault {
+            log.fail_all(fault);
+        }
+        let answer = browser.post("/auth/logout", &[]);
+        log.reset();
+        let effective = Revocation::Within(seconds(effective));
+        assert_eq!(answer.body, format!("{effective:?}"));
+        assert_eq!(notes.take(), [format!("revoked alice {effective:?}")]);
+        block_on(upkeep.tick()).unwrap();
+        let mut failed = notes.take();
+        failed.retain(|note| note.starts_with("LogFailed"));
+        assert_eq!(failed.len(), usize::from(fault.is_some()));
+        assert!(
+            failed.iter().all(|note| note.contains("calls: 1")),
+            "{failed:?}"
+        );
+    }
+}
+
+/// Two users in one browser, by a cookie that was planted: both logins end, and both are reported.
+#[test]
+fn the_logout_of_two_logins_is_two_events() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = Observed::new(hybrid(&store(), &clock), Arc::new(notes.clone()));
+    let site = layer(Arc::new(auth), two_cookies());
+    let mut browsers = ["alice", "bob"].map(|user| {
+        let mut browser = Browser::of(&site);
+        browser.post("/auth/login", &[("x-user", user)]);
+        browser
+    });
+    let refresh = browsers[1].jar["__Secure-refresh"].clone();
+    browsers[0]
+        .jar
+        .insert("__Secure-refresh".to_owned(), refresh);
+    notes.take();
+    browsers[0].post("/auth/logout", &[]);
+    let mut noted = notes.take();
+    noted.sort();
+    assert_eq!(noted.len(), 2, "{noted:?}");
+    assert!(noted[0].starts_with("revoked alice") && noted[1].starts_with("revoked bob"));
 }
 
 #[test]

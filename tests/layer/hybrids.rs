@@ -227,32 +227,40 @@ fn a_rejected_refresh_of_a_script_removes_no_cookie() {
     assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
 }
 
-/// A form of a page from before the hybrid posts to a path without the refresh cookie. Rejects a logout that
-/// answers as if it had ended the login.
+/// A browser keeps the cookie of an expired access token, and sends it to every path: it ends the login.
 #[test]
-fn a_logout_without_the_refresh_cookie_is_a_misuse() {
+fn a_logout_beside_the_refresh_cookie_ends_the_login() {
+    let (browser, clock) = browser();
+    for later in [0, 601, IDLE - 1] {
+        let mut browser = browser.clone();
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let mut thief = browser.clone();
+        clock.advance(seconds(later));
+        let answer = browser.post("/logout", &[]);
+        assert_eq!((answer.status, answer.set_cookies().len()), (200, 2));
+        assert!(browser.jar.is_empty());
+        assert_eq!(thief.post("/auth/refresh", &[]).status, 401, "{later}");
+    }
+}
+
+/// The layer has removed the cookie of an expired access token, and a form of a page from before the hybrid
+/// posts to a path without the refresh cookie. The browser is logged out; the login is out of reach.
+#[test]
+fn a_logout_without_a_credential_removes_the_cookies() {
     let (mut browser, clock) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let mut thief = browser.clone();
-    // While the access token lives, the login ends.
-    let mut other = browser.clone();
-    other.jar.clear();
-    other.post("/auth/login", &[("x-user", "bob")]);
-    assert_eq!(other.post("/logout", &[]).status, 200);
-    assert_eq!(other.post("/auth/refresh", &[]).status, 401);
-
     clock.advance(seconds(601));
-    // The browser has dropped the expired access cookie.
-    browser.jar.retain(|name, _| name.contains("refresh"));
-    let answer = browser.post("/logout", &[]);
-    assert_eq!(answer.status, 500);
-    let cause = format!("{:?}", answer.cause);
-    assert!(cause.contains("below /auth"), "{cause}");
+    let navigation = [("sec-fetch-mode", "navigate")];
+    assert_eq!(browser.send("GET", "/me", &navigation).status, 401);
+    assert!(browser.jar.keys().eq(["__Secure-refresh"]));
+    for _ in 0..2 {
+        let answer = browser.post("/logout", &[]);
+        assert_eq!((answer.status, &*answer.body), (200, "Immediate"));
+        assert_eq!(answer.set_cookies().len(), 2);
+        assert!(browser.jar.is_empty());
+    }
     assert_eq!(thief.post("/auth/refresh", &[]).status, 200);
-    assert_eq!(browser.post("/auth/logout", &[]).status, 200);
-    assert_eq!(thief.post("/auth/refresh", &[]).status, 401);
-    // Nobody is logged in: there is nothing to end.
-    assert_eq!(browser.post("/auth/logout", &[]).status, 200);
 }
 
 /// A node of the step before a change of strategy gets the cookies of the other nodes.

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::site::{Browser, Kept, layer, live, seconds, sessions, store, transport, yielding};
 
 /// Builds a request for a handler that leaves its `SignIn` behind and then responds or never does.
-fn keeping(browser: &Browser, path: &str) -> (Request<Body>, Kept) {
+pub(crate) fn keeping(browser: &Browser, path: &str) -> (Request<Body>, Kept) {
     let kept = Kept::default();
     let request = Request::builder()
         .uri(path)

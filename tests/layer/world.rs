@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use statewise::DynAuthenticator;
 use statewise::hybrid::HybridAuthenticator;
+use statewise::revocation::RevocationView;
+use statewise::revocation::log::RevocationLog;
 use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
@@ -69,6 +71,18 @@ fn tokens_for(lifetime: u64, clock: &ManualClock) -> TokenBuilder {
 
 pub(crate) fn tokens(clock: &ManualClock) -> Arc<TokenAuthenticator> {
     Arc::new(tokens_for(900, clock).build().unwrap())
+}
+
+/// A hybrid with a revocation log.
+pub(crate) fn revocable_hybrid<L: RevocationLog>(
+    log: &Arc<L>,
+    clock: &ManualClock,
+) -> HybridAuthenticator<Store> {
+    let view = RevocationView::builder(Arc::clone(log))
+        .max_lifetime(seconds(ABSOLUTE))
+        .clock(clock.clone());
+    let access = tokens_for(600, clock).revocations(&view.build().unwrap());
+    HybridAuthenticator::new(access, sessions_of(store(), clock)).unwrap()
 }
 
 pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthenticator<Store>> {
