@@ -348,9 +348,12 @@ pub(crate) async fn refresh_13_holders_that_take_turns_are_told_apart<F: StoreFi
         assert_eq!(other.outcome(), expected);
         assert_ne!(family::secret(&one), family::secret(&other));
         family::assert_accepted(&auth, &other).await;
-        world.advance(60).await;
-        let next = family::exchange(&auth, &other).await.expect("a rotation");
-        assert_eq!(next.outcome(), Outcome::Rotated);
+        let mut next = other.clone();
+        if fault.is_some() {
+            world.advance(60).await;
+            next = family::exchange(&auth, &other).await.expect("a rotation");
+            assert_eq!(next.outcome(), Outcome::Rotated);
+        }
         let error = family::exchange(&auth, &one).await;
         let error = error.expect_err("two parties take turns");
         let theft = error.theft().expect("an error that names the login");
