@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Each widget refreshes on its own. Libraries that flag every repeated refresh as theft would log
-//! the user out here. Then an answer is lost, and finally a thief uses a copied refresh credential.
-//! The clock is manual, so weeks pass in a moment.
+//! the user out here. Then an answer is lost, and finally thieves use a copied refresh credential: one that
+//! is old, and one that is new and used before its owner does. The clock is manual, so weeks pass in a moment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -161,17 +161,37 @@ async fn main() -> Result<()> {
         page(&browser).await;
     }
     let theft = service.refresh(&copied).await.err();
-    match theft.as_ref().and_then(Error::theft) {
-        Some(theft) => println!(
-            "a thief with an old copy:             {}'s login ends",
-            theft.subject()
-        ),
-        None => println!("a thief with an old copy:             NOT FOUND"),
-    }
+    print_theft("a thief with an old copy:             ", theft);
     clock.advance(10 * MINUTE);
     println!(
         "the holder of the newest credential:  {} of {WIDGETS} requests answered",
         page(&browser).await
     );
+
+    // A copy of the newest credential. The thief refreshes first, and then both take turns.
+    browser.keep(&service.auth.issue(Login::new("alice")).await?);
+    let (_, mut copied) = browser.held();
+    let mut turns = 0;
+    let theft = loop {
+        clock.advance(10 * MINUTE);
+        match service.refresh(&copied).await {
+            Ok(issued) => copied = issued.refreshable().reveal().to_owned(),
+            Err(error) => break Some(error),
+        }
+        clock.advance(10 * MINUTE);
+        turns += 1;
+        if page(&browser).await == 0 || turns == 10 {
+            break None;
+        }
+    };
+    print_theft("a thief that is faster than alice:    ", theft);
+    println!("turns of both before that:            {turns}");
     Ok(())
+}
+
+fn print_theft(who: &str, ended: Option<Error>) {
+    match ended.as_ref().and_then(Error::theft) {
+        Some(theft) => println!("{who}{}'s login ends", theft.subject()),
+        None => println!("{who}NOT FOUND"),
+    }
 }
