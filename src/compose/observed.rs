@@ -403,22 +403,23 @@ impl<A: Authenticator> Authenticator for Observed<A> {
     async fn revoke(&self, credential: &str) -> Result<Logout> {
         let begun = Instant::now();
         let answer = self.inner.revoke(credential).await;
+        if let Ok(logout) = &answer {
+            for login in logout.others() {
+                self.observer.observe(&Event::Ended {
+                    act: Act::Revoke,
+                    login,
+                    cause: EndCause::LoggedOut,
+                    by: logout.login(),
+                    effective: Some(logout.effective),
+                });
+            }
+        }
         self.report(Act::Revoke, begun, &answer, |logout| Event::Revoked {
             act: Act::Revoke,
             login: logout.login(),
             found: logout.login().is_some(),
             effective: logout.effective,
         });
-        if let Ok(logout) = &answer {
-            for login in logout.others() {
-                self.observer.observe(&Event::Revoked {
-                    act: Act::Revoke,
-                    login: Some(login),
-                    found: true,
-                    effective: logout.effective,
-                });
-            }
-        }
         answer
     }
 

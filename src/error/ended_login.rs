@@ -2,7 +2,7 @@
 
 use crate::base::public_id::PublicId;
 
-/// The cause for which a call ended a login that was not logged out.
+/// The cause for which a call ended a login that was not itself logged out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndCause {
@@ -16,6 +16,9 @@ pub enum EndCause {
     /// The user was not found when the login was
     /// [reloaded](crate::token::TokenBuilder::reload).
     UserGone,
+    /// The login that it was upgraded to, or that it was upgraded from by
+    /// [`Migrating`](crate::migrating::Migrating), was logged out: both are one login to the user.
+    LoggedOut,
 }
 
 impl EndCause {
@@ -27,6 +30,7 @@ impl EndCause {
             Self::Evicted => "evicted",
             Self::Upgraded => "upgraded",
             Self::UserGone => "user_gone",
+            Self::LoggedOut => "logged_out",
         }
     }
 }

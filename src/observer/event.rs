@@ -11,7 +11,7 @@ use crate::login::login_ref::LoginRef;
 /// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
 /// one; a dropped call causes none, and so does an [`update_id`](Act::UpdateId) that finds no login,
 /// and a [`begin`](crate::Authenticator::begin) that succeeds. Each further login that the call
-/// has ended is one more event, [`Ended`](Self::Ended) or [`Revoked`](Self::Revoked).
+/// has ended is one more event, [`Ended`](Self::Ended).
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +23,20 @@ pub enum Event<'a> {
         login: LoginRef<'a>,
     },
     /// A login was ended that was not logged out, such as the one that a new login
-    /// [replaces](crate::Login::replaces). Reported once for each such login, before the event of the call.
+    /// [replaces](crate::Login::replaces), or one of the [others](crate::Logout::others) that end with a logout.
+    /// Reported once for each such login, before the event of the call.
     ///
     /// A call that fails reports them too. Where a store has lost its answer, logins may have ended that no
     /// event names: the event of the call is then *unavailable*.
     Ended {
-        /// The call: `Issue`, `Refresh`, `Update`, or `IssueTicket` for a ticket.
+        /// The call: `Issue`, `Refresh`, `Update`, `Revoke`, or `IssueTicket` for a ticket.
         act: Act,
         /// The ended login or ticket.
         login: LoginRef<'a>,
         /// The cause.
         cause: EndCause,
-        /// The login or ticket in favor of which it ended. `None` if the call failed: its event, which
+        /// The login or ticket in favor of which it ended, or the one that was logged out. `None` if the call
+        /// failed: its event, which
         /// follows, says why.
         by: Option<LoginRef<'a>>,
         /// The time at which it takes effect, where it is known.
@@ -62,8 +64,8 @@ pub enum Event<'a> {
         login: LoginRef<'a>,
     },
     /// A login was ended, by its credential or by its public id, or an API key because it
-    /// [leaked](crate::api_keys::ApiKeys::leaked). Reported once for each of the
-    /// [logins](crate::Logout::others) that ended together.
+    /// [leaked](crate::api_keys::ApiKeys::leaked). One event for each logout: the
+    /// [others](crate::Logout::others) that ended with it are [`Ended`](Self::Ended).
     Revoked {
         /// The call: `Revoke`, `RevokeId` or `Leaked`.
         act: Act,

@@ -15,7 +15,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | counter | labels |
 /// |---|---|
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
-/// | `statewise_ended_total`, in logins that [ended](Event::Ended) without a logout, and tickets | `act`, `cause` |
+/// | `statewise_ended_total`, in logins that [ended](Event::Ended) without a logout of their own, and tickets | `act`, `cause` |
 /// | `statewise_updated_total` | `act` |
 /// | `statewise_stepped_up_total`, of these updates | |
 /// | `statewise_revoked_total` | `act` |
@@ -110,7 +110,7 @@ const PLAIN: [(&str, &str); 16] = [
 const LABELLED: [(&str, &str); 10] = [
     ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
-    ("statewise_ended_total", "Logins that ended without a logout: replaced, evicted and others."),
+    ("statewise_ended_total", "Logins that ended without a logout of their own: replaced, evicted and others."),
     ("statewise_rejected_total", "Rejected credentials."),
     ("statewise_refused_total", "Calls that a rule of the service forbade."),
     ("statewise_denied_total", "Requests that the web layer denied."),
@@ -181,6 +181,7 @@ fn begin_counters() {
         (Act::Refresh, EndCause::Upgraded),
         (Act::Refresh, EndCause::UserGone),
         (Act::Update, EndCause::UserGone),
+        (Act::Revoke, EndCause::LoggedOut),
         (Act::IssueTicket, EndCause::Evicted),
     ];
     for (act, cause) in ended {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use statewise::migrating::Migrating;
 use statewise::observer::{Denied, Event, Observer};
 use statewise::revocation::MemoryLog;
 use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on};
@@ -290,6 +291,33 @@ fn a_logout_of_a_hybrid_is_reported_once() {
     assert!(noted[0].starts_with(expected) && noted[0].ends_with("below /auth"));
     browser.post("/logout", &[]);
     assert!(notes.take().is_empty());
+}
+
+/// A change of strategy, within the overlap: the login is a row of each strategy, and a logout by any of its
+/// credentials, or by all of them, is one event.
+#[test]
+fn a_logout_in_a_change_of_strategy_is_reported_once() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let old = sessions(&store(), &clock);
+    let both = Migrating::builder(old.clone(), hybrid(&store(), &clock)).clock(clock.clone());
+    let auth = Observed::new(both.build().unwrap(), Arc::new(notes.clone()));
+    let site = layer(Arc::new(auth), two_cookies()).clock(clock.clone());
+    for path in ["/auth/logout", "/logout", "/auth/logout-all"] {
+        let mut before = Browser::of(&layer(old.clone(), transport()));
+        before.log_in("alice");
+        let mut browser = Browser::of(&site);
+        browser.jar = before.jar;
+        browser.post("/auth/refresh", &[]);
+        assert_eq!(browser.jar.len(), 2, "{:?}", browser.jar);
+        notes.take();
+        assert_eq!(browser.post(path, &[]).status, 200);
+        let mut noted = notes.take();
+        noted.retain(|note| !note.starts_with("Verified") && !note.starts_with("Rotated"));
+        let (others, acts): (Vec<_>, Vec<_>) =
+            noted.iter().partition(|note| note.starts_with("LoggedOut"));
+        assert_eq!(acts.len(), 1, "{path} {noted:?}");
+        assert!(others.len() <= 1, "{path} {noted:?}");
+    }
 }
 
 /// A log that takes no entry is asked once for each logout, and the answer is the later time.
