@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,14 @@ pub(crate) enum Outcome {
     Lost(Option<String>),
 }
 
+/// What the application keeps in a server. It tells two servers of one backend from each other.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Part {
+    Sessions = 1,
+    Revocations = 2,
+}
+
 /// A failure of a backend that knows its outcome.
 pub(crate) trait Outage: StdError + 'static {
     fn outcome(&self) -> Outcome;
@@ -49,6 +57,8 @@ pub(crate) trait Outage: StdError + 'static {
 /// report of a silent server.
 pub(crate) struct Breaker {
     backend: &'static str,
+    /// The [parts](Part) that the application has asked for.
+    parts: AtomicU8,
     observer: Option<Arc<dyn Observer>>,
     /// True if the last call had no answer.
     is_troubled: AtomicBool,
@@ -97,9 +107,25 @@ impl Breaker {
     pub(crate) fn new(backend: &'static str, observer: Option<Arc<dyn Observer>>) -> Self {
         Self {
             backend,
+            parts: AtomicU8::new(0),
             observer,
             is_troubled: AtomicBool::new(false),
             state: Mutex::default(),
+        }
+    }
+
+    /// Notes that the application uses a part of the server.
+    pub(crate) fn note_part(&self, part: Part) {
+        self.parts.fetch_or(part as u8, Ordering::Relaxed);
+    }
+
+    fn keeps(&self) -> &'static str {
+        const SESSIONS: u8 = Part::Sessions as u8;
+        const REVOCATIONS: u8 = Part::Revocations as u8;
+        match self.parts.load(Ordering::Relaxed) {
+            SESSIONS => "sessions",
+            REVOCATIONS => "revocations",
+            _ => "sessions and revocations",
         }
     }
 
@@ -163,14 +189,18 @@ impl Breaker {
         self.is_troubled
             .store(outcome != Outcome::Answered, Ordering::Relaxed);
         let is_late = matches!(outcome, Outcome::Late(_));
-        let backend = self.backend;
+        let (backend, keeps) = (self.backend, self.keeps());
         match outcome {
             Outcome::Answered => {
                 let was = std::mem::take(&mut *state);
                 drop(state);
                 if let (true, Some(since)) = (was.is_silent, was.failing_since) {
                     let after = now.saturating_duration_since(since);
-                    self.report(&Event::StoreAnswers { backend, after });
+                    self.report(&Event::StoreAnswers {
+                        backend,
+                        keeps,
+                        after,
+                    });
                 }
             }
             Outcome::Late(cause) | Outcome::Lost(cause) => {
@@ -179,7 +209,11 @@ impl Breaker {
                     let cause = state.cause.clone();
                     drop(state);
                     let cause = cause.as_deref();
-                    self.report(&Event::StoreSilent { backend, cause });
+                    self.report(&Event::StoreSilent {
+                        backend,
+                        keeps,
+                        cause,
+                    });
                 }
             }
         }

@@ -19,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 
 use ::redis::aio::ConnectionLike;
 
+use crate::backend::breaker::Part;
 use crate::backend::durability::{Durability, Survives};
 use crate::backend::redis::eviction::Eviction;
 use crate::backend::redis::keys::Keys;
@@ -193,12 +194,14 @@ where
     /// memory of noted uses.
     #[must_use]
     pub fn sessions(&self) -> RedisStore<C> {
+        self.link.note_part(Part::Sessions);
         RedisStore(self.clone())
     }
 
     /// Returns a log for revocations.
     #[must_use]
     pub fn revocations(&self) -> RedisLog<C> {
+        self.link.note_part(Part::Revocations);
         RedisLog::new(self.clone(), false)
     }
 

@@ -219,7 +219,8 @@ pub enum Event<'a> {
     },
     /// A server has not answered several calls in a row: three calls waited for their whole deadline, or
     /// the connections failed for half a second, or a mix of both. One connection that breaks with all
-    /// its calls is not reported. Sent once in an outage, to the observer in the builder of the backend,
+    /// its calls is not reported. A server of Postgres or MySQL that accepts no writes counts as one whose
+    /// connections fail, because this crate uses none of its answers. Sent once in an outage, to the observer in the builder of the backend,
     /// such as `Redis::over(..).observer(..)`.
     ///
     /// After three calls in a row that waited for their whole deadline, calls are *unavailable* at once,
@@ -228,6 +229,9 @@ pub enum Event<'a> {
     StoreSilent {
         /// The backend, such as `"redis"`.
         backend: &'a str,
+        /// What the application keeps in it: `"sessions"`, `"revocations"`, or
+        /// `"sessions and revocations"`.
+        keeps: &'a str,
         /// The last cause of a failed connection, such as "connection refused", if there was one.
         cause: Option<&'a str>,
     },
@@ -235,6 +239,8 @@ pub enum Event<'a> {
     StoreAnswers {
         /// The backend, such as `"redis"`.
         backend: &'a str,
+        /// What the application keeps in it, as in [`StoreSilent`](Self::StoreSilent).
+        keeps: &'a str,
         /// The time since the first failed call. The report that the server is
         /// [silent](Self::StoreSilent) came later, with the third one.
         after: Duration,

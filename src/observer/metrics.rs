@@ -34,7 +34,7 @@ use crate::observer::event::{Act, Denied, Event};
 ///
 /// | gauge | |
 /// |---|---|
-/// | `statewise_store_silent`, by `backend` | 1 while a server [does not answer](Event::StoreSilent), whether calls time out or are refused; else 0. Begins with the first outage |
+/// | `statewise_store_silent`, by `backend` and `keeps` | 1 while a server [does not answer](Event::StoreSilent), whether calls time out or are refused; else 0. Begins with the first outage |
 /// | `statewise_upkeep_running` | number of upkeeps that [run](crate::Upkeep::run) and report to this process's recorder |
 /// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first, and after the upkeep has stopped |
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, or the upkeep that follows the log has stopped; else 0 |
@@ -292,9 +292,12 @@ impl Observer for MetricsObserver {
                 counter!("statewise_unavailable_total", "act" => act.name())
             }
             Event::Misused { act, .. } => counter!("statewise_misused_total", "act" => act.name()),
-            Event::StoreSilent { backend, .. } | Event::StoreAnswers { backend, .. } => {
+            Event::StoreSilent { backend, keeps, .. }
+            | Event::StoreAnswers { backend, keeps, .. } => {
                 let silent = u8::from(matches!(event, Event::StoreSilent { .. }));
-                gauge!("statewise_store_silent", "backend" => backend.to_owned()).set(silent);
+                let (backend, keeps) = (backend.to_owned(), keeps.to_owned());
+                gauge!("statewise_store_silent", "backend" => backend, "keeps" => keeps)
+                    .set(silent);
                 return;
             }
             Event::ViewLag {

@@ -9,8 +9,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Maximum number of kinds. All further ones count as one kind.
 const MAX_KINDS: usize = 256;
 
-/// Lets one line of each kind pass in ten seconds, and counts the others. After ten seconds without a line of
-/// the kind, the outage is over, and the count starts at zero.
+/// Lets one line of each kind pass in ten seconds, and counts the others until the next line that passes, or
+/// the end of the outage.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<HashMap<Kind, Passed>>);
 
@@ -24,8 +24,6 @@ struct Passed {
     at: Instant,
     /// Number of lines that were held back since.
     suppressed: u64,
-    /// Time of the last line, whether it passed or was held back.
-    last_at: Instant,
 }
 
 /// Decision about a line.
@@ -47,29 +45,29 @@ impl Throttle {
             let passed = Passed {
                 at: now,
                 suppressed: 0,
-                last_at: now,
             };
             kinds.insert(kind, passed);
             return Line::Passes(0);
         };
-        let is_new_outage = now.saturating_duration_since(last.last_at) >= PAUSE;
-        last.last_at = now;
         if now.saturating_duration_since(last.at) < PAUSE {
             last.suppressed += 1;
             return Line::HeldBack;
         }
         last.at = now;
-        let suppressed = std::mem::take(&mut last.suppressed);
-        Line::Passes(if is_new_outage { 0 } else { suppressed })
+        Line::Passes(std::mem::take(&mut last.suppressed))
     }
 
-    /// Notes that the outage behind the lines with `message` and without a detail has ended. Lines that
-    /// were held back during it are not counted in a line of the next one.
-    pub(crate) fn end(&self, message: &'static str) {
+    /// Notes that the outage behind the lines with these messages has ended: the next line of each kind
+    /// passes. Returns the number of lines that were held back since the last line of their kind.
+    pub(crate) fn end(&self, messages: &[&'static str]) -> u64 {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = kinds.get_mut(&(message, String::new())) {
-            last.suppressed = 0;
-        }
+        let mut suppressed = 0;
+        kinds.retain(|(message, _), last| {
+            let ends = messages.contains(message);
+            suppressed += if ends { last.suppressed } else { 0 };
+            !ends
+        });
+        suppressed
     }
 }
 
@@ -95,24 +93,25 @@ mod tests {
         assert_eq!(line("verify", 28_999), Line::Passes(2));
     }
 
-    /// Lines that were held back during an outage are not counted after it.
     #[test]
-    fn a_count_does_not_outlive_ten_seconds_without_a_line() {
+    fn an_outage_that_has_ended_starts_afresh_and_no_count_is_lost() {
         let (throttle, begun) = (Throttle::default(), Instant::now());
-        let line = |at: u64| {
+        let line = |message, at: u64| {
             let now = begun + Duration::from_millis(at);
-            throttle.line("unavailable", "verify".to_owned(), now)
+            throttle.line(message, "verify".to_owned(), now)
         };
-        assert_eq!(line(0), Line::Passes(0));
-        assert_eq!(line(5_000), Line::HeldBack);
+        assert_eq!(line("unavailable", 0), Line::Passes(0));
+        assert_eq!(line("unavailable", 5_000), Line::HeldBack);
+        // No end was reported.
+        assert_eq!(line("unavailable", 15_000), Line::Passes(1));
+        assert_eq!(line("unavailable", 15_001), Line::HeldBack);
+        assert_eq!(line("view is stale", 15_002), Line::Passes(0));
+        assert_eq!(throttle.end(&["unavailable"]), 1);
         // The next outage.
-        assert_eq!(line(15_000), Line::Passes(0));
-        assert_eq!(line(15_001), Line::HeldBack);
-        assert_eq!(line(25_000), Line::Passes(1));
-        assert_eq!(line(25_001), Line::HeldBack);
-        // Minutes later.
-        assert_eq!(line(600_000), Line::Passes(0));
-        assert_eq!(line(610_000), Line::Passes(0));
+        assert_eq!(line("unavailable", 15_003), Line::Passes(0));
+        assert_eq!(line("view is stale", 15_003), Line::HeldBack);
+        assert_eq!(throttle.end(&["unavailable"]), 0);
+        assert_eq!(line("view is stale", 600_000), Line::Passes(1));
     }
 
     #[test]

@@ -22,15 +22,15 @@ use crate::observer::throttle::{Line, Throttle};
 /// | revoked everything | warn | `effective` |
 /// | theft | warn | `act`, `subject`, `login` |
 /// | unreadable | warn, limited | `act`, `login`, `suppressed` |
-/// | store does not answer | warn | `backend`, `cause` |
-/// | store answers again | warn | `backend`, `seconds` |
+/// | store does not answer | warn | `backend`, `keeps`, `cause` |
+/// | store answers again | warn | `backend`, `keeps`, `seconds`, `suppressed` |
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | revocation log took no entry | warn, limited | `calls`, `error`, `suppressed` |
 /// | revocation log began anew: its data were lost | warn | |
 /// | revocation log lost its last entries: (what to do) | warn | |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
-/// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
+/// | view is fresh again | warn | `facts`, `suppressed` |
 /// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
 /// | issued | info | `subject`, `login`, `device`, `acr` |
 /// | ended | info | `act`, `subject`, `login`, `device`, `cause`, `by`, `effective` |
@@ -91,12 +91,15 @@ use crate::observer::throttle::{Line, Throttle};
 /// An outage fails each request. Of the lines marked as limited, one of each kind in ten seconds is
 /// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one `error` with
 /// all of its causes, so a new root cause is a line at once. The next line at *warn* has the number of lines
-/// that were not, as `suppressed`. The number starts at zero after ten seconds without a line of the kind, and
-/// with *view is fresh again* at *warn*: it has no lines of an earlier outage. There are at most 256 kinds: all further ones count as one. Count
+/// that were not, as `suppressed`. There are at most 256 kinds: all further ones count as one. Count
 /// failures in metrics, which miss none.
 ///
-/// *View is fresh again* follows each *view is stale* at *warn*, however soon: the last of these lines is
-/// the state of the view.
+/// *View is fresh again* ends the outage of *view is stale* and *upkeep failed*. *Store answers again* ends that of
+/// *unavailable*, *upkeep failed* and *revocation log took no entry*, for all acts and errors. Both are never held back, and have the number
+/// of lines that were not *warn* since. The first line of the next outage is *warn* again, however soon it comes.
+///
+/// `keeps` says what the application keeps in the server: `"sessions"`, `"revocations"`, or
+/// `"sessions and revocations"`. It tells two servers of one backend from each other.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -112,8 +115,6 @@ pub struct TracingObserver {
     throttle: Throttle,
     /// True if the last state of a view was stale.
     is_view_stale: AtomicBool,
-    /// True if the last line at *warn* about a view says that it is stale.
-    is_staleness_logged: AtomicBool,
 }
 
 impl TracingObserver {
@@ -126,6 +127,15 @@ impl TracingObserver {
 }
 
 const TARGET: &str = "statewise";
+const STALE: &str = "view is stale";
+const UPKEEP: &str = "upkeep failed";
+/// Messages of the lines that an outage of a store repeats.
+const OF_STORES: [&str; 3] = ["unavailable", UPKEEP, "revocation log took no entry"];
+
+/// Returns a number of lines as a field, which is missing if there are none.
+fn count(suppressed: u64) -> Option<u64> {
+    (suppressed > 0).then_some(suppressed)
+}
 
 /// Logs an event about a login.
 macro_rules! of_login {
@@ -145,7 +155,7 @@ macro_rules! limited {
     ($line:expr, $message:literal, $($field:tt)+) => {
         match $line {
             Line::Passes(suppressed) => {
-                let suppressed = (suppressed > 0).then_some(suppressed);
+                let suppressed = count(suppressed);
                 warn!(target: TARGET, $($field)+, suppressed, $message);
             }
             Line::HeldBack => debug!(target: TARGET, $($field)+, $message),
@@ -339,12 +349,21 @@ impl TracingObserver {
             Event::Misused { act, error } => {
                 error!(target: TARGET, act = act.name(), error = chain(error), "misused");
             }
-            Event::StoreSilent { backend, cause } => {
-                warn!(target: TARGET, backend, cause, "store does not answer");
+            Event::StoreSilent {
+                backend,
+                keeps,
+                cause,
+            } => {
+                warn!(target: TARGET, backend, keeps, cause, "store does not answer");
             }
-            Event::StoreAnswers { backend, after } => {
+            Event::StoreAnswers {
+                backend,
+                keeps,
+                after,
+            } => {
                 let seconds = after.as_secs_f64();
-                warn!(target: TARGET, backend, seconds, "store answers again");
+                let suppressed = count(self.throttle.end(&OF_STORES));
+                warn!(target: TARGET, backend, keeps, seconds, suppressed, "store answers again");
             }
             Event::ViewLag {
                 behind,
@@ -354,17 +373,12 @@ impl TracingObserver {
                 let behind_seconds = behind.map(|behind| behind.as_secs());
                 let was_stale = self.is_view_stale.swap(stale, Ordering::Relaxed);
                 if stale {
-                    let line = line("view is stale", String::new());
-                    if matches!(line, Line::Passes(_)) {
-                        self.is_staleness_logged.store(true, Ordering::Relaxed);
-                    }
+                    let line = line(STALE, String::new());
                     limited!(line, "view is stale", behind_seconds, facts);
-                } else if self.is_staleness_logged.swap(false, Ordering::Relaxed) {
-                    self.throttle.end("view is stale");
-                    // Never held back, or the log would end with a stale view.
-                    warn!(target: TARGET, facts, "view is fresh again");
                 } else if was_stale {
-                    debug!(target: TARGET, facts, "view is fresh again");
+                    // Never held back, or the log would end with a stale view.
+                    let suppressed = count(self.throttle.end(&[STALE, UPKEEP]));
+                    warn!(target: TARGET, facts, suppressed, "view is fresh again");
                 } else {
                     trace!(target: TARGET, behind_seconds, facts, "view lag");
                 }
@@ -518,20 +532,48 @@ mod tests {
             (10_000, lag(true)),
             // Within ten seconds of the last one.
             (11_000, lag(false)),
-            // An outage between two lines is not logged, and neither is its end.
             (12_000, lag(true)),
             (13_000, lag(false)),
             (14_000, lag(false)),
-            // The line of the next outage counts it, and no line of an outage that was logged.
             (20_000, lag(true)),
             (21_000, lag(true)),
             (22_000, lag(false)),
             (600_000, lag(true)),
         ];
         let [stale, fresh] = ["view is stale facts=0", "view is fresh again facts=0"];
-        let after = format!("{stale} suppressed=1");
-        let expected = [stale, fresh, stale, fresh, &*after, fresh, stale];
+        let counted = &*format!("{fresh} suppressed=1");
+        let expected = [
+            stale, counted, stale, fresh, stale, fresh, stale, counted, stale,
+        ];
         assert_eq!(warned(&events), expected);
+    }
+
+    /// An outage that begins a second after another one has ended. The numbers of both are complete.
+    #[test]
+    fn the_next_outage_of_a_store_begins_with_its_first_line() {
+        let down = Error::unavailable("connection refused");
+        let failed = || Event::Unavailable {
+            act: Act::Verify,
+            error: &down,
+        };
+        let answers = || Event::StoreAnswers {
+            backend: "redis",
+            keeps: "sessions",
+            after: Duration::from_secs(1),
+        };
+        let events = [
+            (0, failed()),
+            (1, failed()),
+            (2, failed()),
+            (1_000, answers()),
+            (2_000, failed()),
+            (3_000, answers()),
+        ];
+        let failure = "unavailable act=\"verify\" \
+                       error=\"unavailable: the store could not answer: connection refused\"";
+        let answer = "store answers again backend=\"redis\" keeps=\"sessions\" seconds=1.0";
+        let counted = format!("{answer} suppressed=2");
+        assert_eq!(warned(&events), [failure, &*counted, failure, answer]);
     }
 
     #[test]

@@ -301,6 +301,14 @@ fn a_read_only_server_is_unavailable() {
         let stamp = append(&*log, &facts(3, 1_000)).await;
         sql(&pool, "", "SET GLOBAL read_only = 1").await;
         cases::all_unavailable(&log, Duration::from_secs(60)).await;
+        for refused in [
+            log.read(0, 9, now()).await.map(drop),
+            log.append(&facts(1, 9), now()).await.map(drop),
+            log.fence(now()).await,
+        ] {
+            let text = cases::chain(&refused.unwrap_err());
+            assert!(text.contains("the database accepts no writes"), "{text}");
+        }
         sql(&pool, "", "SET GLOBAL read_only = 0").await;
         assert_eq!(log.head(now()).await.unwrap(), stamp);
     });

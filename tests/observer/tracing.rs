@@ -300,7 +300,7 @@ fn a_view_that_becomes_stale_and_fresh_is_two_lines() {
     let expected = [
         "WARN view is stale behind_seconds=10 facts=0",
         &format!("WARN upkeep failed chore=Following error=\"{could_not}: cut off\""),
-        "WARN view is fresh again facts=0",
+        "WARN view is fresh again facts=0 suppressed=98",
     ];
     assert_eq!(warned, expected);
 }

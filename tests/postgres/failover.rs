@@ -69,6 +69,14 @@ async fn assert_left<L: Link>(what: &str, node: &Postgres<L>, rows: &[Record]) {
         let created = store.create(&rows[0], limit, NOW).await;
         assert!(created.is_err_and(unavailable), "{what}: create");
     }
+    // The cause is named also where the answer of the server is a number.
+    let error = store.count_live(NOW).await.unwrap_err();
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    let cause = cause.unwrap_or_default();
+    assert!(
+        cause.contains("accepts no writes"),
+        "{what}: count: {cause}"
+    );
     let log = node.revocations();
     assert!(log.head(NOW).await.is_err_and(unavailable), "{what}: head");
     let page = log.read(1, 9, NOW).await;

@@ -241,6 +241,67 @@ fn a_killed_server_keeps_acknowledged_writes() {
     });
 }
 
+/// A log with entries, whose server begins to refuse writes: each call names that cause. A reader
+/// does not take the entries for damaged.
+#[test]
+fn a_server_without_writes_is_named_as_the_cause() {
+    block_on(async {
+        let Some(server) = PostgresServer::start() else {
+            return;
+        };
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let pool = pool(server, 1);
+        let logs = both(server, "statewise_revocations", PATIENCE).await;
+        append(&logs[0], &facts(3, 1_000)).await;
+        let silences = Arc::new(crate::silence::Silences::default());
+        let builder = Postgres::over(pool.clone()).table(sessions_for("statewise_revocations"));
+        let builder = builder.observer(silences.clone());
+        let watched = builder.deadline(PATIENCE).build().unwrap().sessions();
+        let expected = [
+            "postgres silent Some(\"it accepts no writes\")",
+            "postgres answers",
+        ];
+        for (to, cause) in [
+            ("on", Some("the database accepts no writes")),
+            ("off", None),
+        ] {
+            let set = format!("ALTER SYSTEM SET default_transaction_read_only = {to}");
+            sql(&pool, "", &set).await;
+            sql(&pool, "", "SELECT pg_reload_conf()").await;
+            for log in &logs {
+                // The reload reaches each process of the server a little later.
+                let begun = std::time::Instant::now();
+                while log.head(now()).await.is_err() != cause.is_some() {
+                    assert!(begun.elapsed() < PATIENCE, "{to}");
+                }
+                for (what, answer) in [
+                    ("read", log.read(0, 9, now()).await.map(drop)),
+                    ("read after the end", log.read(9, 9, now()).await.map(drop)),
+                    ("head", log.head(now()).await.map(drop)),
+                    ("append", log.append(&facts(1, 9), now()).await.map(drop)),
+                    ("fence", log.fence(now()).await),
+                ] {
+                    let found = answer.err().map(|error| cases::chain(&error));
+                    let fits = match (&found, cause) {
+                        (Some(found), Some(cause)) => found.contains(cause),
+                        (found, cause) => found.is_none() && cause.is_none(),
+                    };
+                    assert!(fits, "{to}: {what}: {found:?}");
+                }
+            }
+            // The outage has a line, and so has its end.
+            let expected = &expected[..if cause.is_some() { 1 } else { 2 }];
+            let begun = std::time::Instant::now();
+            while silences.seen() != expected {
+                let _ = watched.count_live(now()).await;
+                assert!(begun.elapsed() < PATIENCE, "{:?}", silences.seen());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        server.kill9();
+    });
+}
+
 #[test]
 fn a_paused_server_is_unavailable_within_the_deadline() {
     block_on(async {

@@ -124,7 +124,13 @@ fn a_demoted_primary_is_left() {
             assert!(removed.is_err_and(unavailable));
             let full = store.create(&again, Limit::Reject(1), NOW).await;
             assert!(full.is_err_and(unavailable));
-            assert!(node.revocations().head(NOW).await.is_err_and(unavailable));
+            let log = node.revocations();
+            for refused in [log.head(NOW).await.map(drop), log.fence(NOW).await] {
+                let error = refused.unwrap_err();
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = cause.unwrap_or_default();
+                assert!(cause.contains("READONLY"), "{error:?}: {cause}");
+            }
             assert!(
                 node.revocations()
                     .read(1, 9, NOW)

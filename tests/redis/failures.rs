@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
+use statewise::revocation::log::RevocationLog as _;
 use statewise::session::Limit;
 use statewise::store::Redis;
 use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Updated};
@@ -412,6 +413,51 @@ fn a_server_that_cannot_save_still_verifies() {
                 .is_some()
         );
     });
+}
+
+/// Two servers of one backend, of which one keeps the logins and the other the log.
+#[test]
+fn an_outage_says_what_the_server_keeps() {
+    #[derive(Debug, Default)]
+    struct Kept(std::sync::Mutex<Vec<String>>);
+
+    impl statewise::observer::Observer for Kept {
+        fn observe(&self, event: &statewise::observer::Event<'_>) {
+            if let statewise::observer::Event::StoreSilent { keeps, .. } = event {
+                self.0.lock().unwrap().push((*keeps).to_owned());
+            }
+        }
+    }
+
+    let kept = Arc::new(Kept::default());
+    let down = || {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        Redis::connect(
+            move || async move { Err::<redis::aio::MultiplexedConnection, _>(refused()) },
+        )
+        .observer(kept.clone())
+    };
+    run(async {
+        let logins = down().build().unwrap().sessions();
+        let log = down().build().unwrap().revocations();
+        let reader = down().build_log_reader().unwrap();
+        let one = down().build().unwrap();
+        let both = (one.sessions(), one.revocations());
+        for _ in 0..3 {
+            assert!(logins.list("alice", Page::first(9), NOW).await.is_err());
+            assert!(log.head(NOW).await.is_err());
+            assert!(reader.head(NOW).await.is_err());
+            assert!(both.1.head(NOW).await.is_err());
+            tokio::time::sleep(std::time::Duration::from_millis(260)).await;
+        }
+    });
+    let expected = [
+        "sessions",
+        "revocations",
+        "revocations",
+        "sessions and revocations",
+    ];
+    assert_eq!(*kept.0.lock().unwrap(), expected);
 }
 
 #[test]

@@ -96,6 +96,12 @@ pub(crate) async fn all_unavailable<L: RevocationLog>(log: &Arc<L>, deadline: Du
     );
 }
 
+/// Returns an error with all of its causes.
+pub(crate) fn chain(error: &statewise::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Repeats a call until it succeeds, as a node does after *unavailable*.
 pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     let begun = Instant::now();

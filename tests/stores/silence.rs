@@ -26,7 +26,14 @@ impl Silences {
 impl Observer for Silences {
     fn observe(&self, event: &Event<'_>) {
         let noted = match event {
-            Event::StoreSilent { backend, cause } => format!("{backend} silent {cause:?}"),
+            Event::StoreSilent {
+                backend,
+                keeps,
+                cause,
+            } => {
+                assert!(keeps.starts_with("sessions"), "{keeps}");
+                format!("{backend} silent {cause:?}")
+            }
             Event::StoreAnswers { backend, .. } => format!("{backend} answers"),
             other => panic!("{other:?}"),
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 
+use crate::backend::breaker::Part;
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{DEFAULT_DEADLINE, Link, Source};
 use crate::backend::redis::store::recent_uses::RecentUses;
@@ -123,7 +124,9 @@ impl<C> RedisBuilder<C> {
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        Ok(RedisLog::new(self.build()?, true))
+        let redis = self.build()?;
+        redis.link.note_part(Part::Revocations);
+        Ok(RedisLog::new(redis, true))
     }
 
     /// Builds the backend. Sends nothing to the server.

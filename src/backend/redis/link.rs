@@ -11,7 +11,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::backend::breaker::{Breaker, Outage, Outcome, io_cause, write_cause};
+use crate::backend::breaker::{Breaker, Outage, Outcome, Part, io_cause, write_cause};
 use crate::backend::redis::opener::{Opener, UNOPENED, refused_login};
 use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
@@ -65,6 +65,11 @@ impl<C> Link<C> {
             deadline: deadline.min(MAX_DEADLINE),
             breaker: Breaker::new("redis", observer),
         })
+    }
+
+    /// Notes that the application uses a part of the server.
+    pub(crate) fn note_part(&self, part: Part) {
+        self.breaker.note_part(part);
     }
 
     pub(crate) fn deadline(&self) -> Duration {

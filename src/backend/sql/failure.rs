@@ -21,7 +21,18 @@ pub(crate) enum Failure {
     /// The answer does not have the expected shape.
     Unexpected,
     /// The server accepts no writes, so it is not the primary. The statement had no effect.
+    #[cfg_attr(
+        not(any(
+            feature = "sqlx-mysql",
+            feature = "sqlx-postgres",
+            feature = "tokio-postgres"
+        )),
+        expect(dead_code, reason = "SQLite is no server")
+    )]
     ReadOnly,
+    /// SQLite opened its file without the right to write. The statement had no effect.
+    #[cfg(feature = "sqlx-sqlite")]
+    ReadOnlyFile,
     /// The user of the database lacks a right. The text names it, and its table or function.
     #[cfg_attr(
         not(any(
@@ -42,6 +53,8 @@ impl Outage for Failure {
         match self {
             Self::Late(cause) => Outcome::Late(cause.clone()),
             Self::Broken(cause) | Self::Unconnected(cause) => Outcome::Lost(cause.clone()),
+            // Each statement asks whether the server accepts writes, so all of them fail.
+            Self::ReadOnly => Outcome::Lost(Some("it accepts no writes".to_owned())),
             _ => Outcome::Answered,
         }
     }
@@ -163,11 +176,13 @@ impl fmt::Display for Failure {
             }
             Self::Late(cause) => {
                 f.write_str("the database did not answer within the deadline")?;
-                let step = "check that the server runs, and its address";
+                let step = "check that the server runs, its address, and locks on its tables";
                 write_cause(f, cause.as_deref().or(Some(step)))
             }
             Self::Unexpected => f.write_str("the database sent an answer of an unexpected shape"),
             Self::ReadOnly => f.write_str("the database accepts no writes: connect to the primary"),
+            #[cfg(feature = "sqlx-sqlite")]
+            Self::ReadOnlyFile => f.write_str(crate::backend::sql::sqlite::schema::READ_ONLY),
             Self::Denied(what) => f.write_str(what),
         }
     }
@@ -246,7 +261,7 @@ impl From<&sqlx::Error> for Failure {
                         .parse::<u32>()
                         .is_ok_and(|code| code & 0xff == SQLITE_READONLY)
                 {
-                    return Self::ReadOnly;
+                    return Self::ReadOnlyFile;
                 }
                 Self::Refused(code.into_owned())
             }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::breaker::Breaker;
+use crate::backend::breaker::{Breaker, Part};
 use crate::backend::durability::Durability;
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
@@ -33,6 +33,7 @@ pub struct Database<D> {
     settings: Arc<Settings>,
     sessions: RowStore<D>,
     revocations: TableLog<D>,
+    gate: Arc<Gate>,
 }
 
 impl<D> Clone for Database<D> {
@@ -42,6 +43,7 @@ impl<D> Clone for Database<D> {
             settings: Arc::clone(&self.settings),
             sessions: self.sessions.clone(),
             revocations: self.revocations.clone(),
+            gate: Arc::clone(&self.gate),
         }
     }
 }
@@ -60,7 +62,8 @@ impl<D: Driver> Database<D> {
         );
         Self {
             sessions: RowStore::new(Arc::clone(&driver), sessions, Arc::clone(&gate)),
-            revocations: TableLog::new(Arc::clone(&driver), log, gate),
+            revocations: TableLog::new(Arc::clone(&driver), log, Arc::clone(&gate)),
+            gate,
             driver,
             settings: Arc::new(settings),
         }
@@ -70,12 +73,14 @@ impl<D: Driver> Database<D> {
     /// written yet.
     #[must_use]
     pub fn sessions(&self) -> RowStore<D> {
+        self.gate.breaker.note_part(Part::Sessions);
         self.sessions.clone()
     }
 
     /// Returns a log for revocations.
     #[must_use]
     pub fn revocations(&self) -> TableLog<D> {
+        self.gate.breaker.note_part(Part::Revocations);
         self.revocations.clone()
     }
 

@@ -17,7 +17,7 @@ pub(crate) mod store;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::breaker::Breaker;
+use crate::backend::breaker::{Breaker, Part};
 use crate::backend::durability::{Durability, Survives};
 use crate::backend::sql::builder::{Builder, Settings};
 use crate::backend::sql::failure::Failure;
@@ -151,6 +151,7 @@ pub struct Postgres<L> {
     sessions: PostgresStore<L>,
     revocations: PostgresLog<L>,
     settings: Arc<Settings>,
+    breaker: Arc<Breaker>,
 }
 
 /// Configuration of a [`Postgres`], begun by [`Postgres::over`] or `Postgres::connect`.
@@ -166,12 +167,14 @@ impl<L: Link> Postgres<L> {
     /// uses that are not written yet.
     #[must_use]
     pub fn sessions(&self) -> PostgresStore<L> {
+        self.breaker.note_part(Part::Sessions);
         self.sessions.clone()
     }
 
     /// Returns a log for revocations.
     #[must_use]
     pub fn revocations(&self) -> PostgresLog<L> {
+        self.breaker.note_part(Part::Revocations);
         self.revocations.clone()
     }
 
@@ -345,7 +348,7 @@ impl<L: Link> PostgresBuilder<L> {
     ///
     /// As for [`build`](Self::build).
     pub fn build_log_reader(self) -> Result<PostgresLog<L>> {
-        Ok(self.build()?.revocations.read_only())
+        Ok(self.build()?.revocations().read_only())
     }
 
     /// Builds the database. Sends nothing to it.
@@ -362,6 +365,7 @@ impl<L: Link> PostgresBuilder<L> {
             sessions: PostgresStore::new(Inner::new(sessions)),
             revocations: PostgresLog::new(Base::new(connections, &settings, &breaker)),
             settings,
+            breaker,
         })
     }
 }
@@ -372,6 +376,7 @@ impl<L> Clone for Postgres<L> {
             sessions: self.sessions.clone(),
             revocations: self.revocations.clone(),
             settings: Arc::clone(&self.settings),
+            breaker: Arc::clone(&self.breaker),
         }
     }
 }

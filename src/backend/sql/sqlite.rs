@@ -1,7 +1,7 @@
 //! Sessions and revocations in SQLite.
 
 mod pool;
-mod schema;
+pub(crate) mod schema;
 
 use sqlx::SqlitePool;
 

@@ -30,6 +30,9 @@ pub(crate) trait Row: Send + Sync {
     fn flag(&self, column: usize) -> Option<bool>;
     fn bytes(&self, column: usize) -> Option<&[u8]>;
     fn optional(&self, column: usize) -> Option<Option<&[u8]>>;
+    /// Returns true if the column holds bytes or a number, and is NULL.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    fn is_null(&self, column: usize) -> bool;
 }
 
 /// Implements [`Row`] for the row of a client, through the client's own `try_get`.
@@ -50,6 +53,16 @@ macro_rules! row {
 
             fn optional(&self, column: usize) -> Option<Option<&[u8]>> {
                 self.try_get(column).ok()
+            }
+
+            #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+            fn is_null(&self, column: usize) -> bool {
+                // tokio-postgres reads no NULL of another type.
+                let number = || {
+                    self.try_get(column)
+                        .is_ok_and(|it: Option<i64>| it.is_none())
+                };
+                self.optional(column).map_or_else(number, |it| it.is_none())
             }
         }
     };

@@ -11,7 +11,7 @@ use statewise::revocation::log::RevocationLog as _;
 use statewise::store::{Sqlite, sqlite};
 
 use super::{Files, Named, append, block_on, database, facts, fresh, sql};
-use crate::log_cases::now;
+use crate::log_cases::{self as cases, now};
 use crate::log_reader::{Paired, ReaderFixture, follows_with_read_rights};
 
 async fn read_only(file: &Path) -> SqlitePool {
@@ -113,6 +113,9 @@ fn a_read_only_file_is_not_written() {
                 refused.as_ref().is_err_and(Error::is_unavailable),
                 "{refused:?}"
             );
+            let text = cases::chain(&refused.unwrap_err());
+            let cause = "the database accepts no writes: open it without `read_only`";
+            assert!(text.contains(cause), "{text}");
         }
         assert_eq!(reader.read(0, 9, now()).await.unwrap(), before);
 

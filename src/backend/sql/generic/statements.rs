@@ -63,7 +63,10 @@ impl Statements {
             count_live: writer.count_live().into(),
             oldest: writer.oldest().into(),
             look: writer.look().into(),
-            time: dialect.clock.map(|clock| format!("SELECT {clock}").into()),
+            time: dialect.clock.map(|clock| {
+                let is_fit = dialect.is_fit;
+                format!("SELECT {clock} FROM DUAL WHERE {is_fit}").into()
+            }),
             purge: BATCHES.map(|size| writer.purge(size).into()),
             lock: dialect.locks_subject.then(|| lock.into()),
             make_lock: format!("INSERT IGNORE INTO {limit} ({part}) VALUES (?)").into(),

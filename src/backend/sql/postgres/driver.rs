@@ -42,10 +42,10 @@ pub(crate) const WRITABLE: &str = "current_setting('transaction_read_only') = 'o
 /// Returns the rows of an answer. The server accepts no writes if the first column of the last row
 /// is NULL.
 pub(crate) fn of_primary<R: Row>(rows: Vec<R>) -> Result<Vec<R>, Failure> {
-    match rows.last().map(|row| row.optional(0)) {
-        Some(Some(None)) => Err(Failure::ReadOnly),
-        _ => Ok(rows),
+    if rows.last().is_some_and(|row| row.is_null(0)) {
+        return Err(Failure::ReadOnly);
     }
+    Ok(rows)
 }
 
 /// Number of times that each of two connections is asked for its process of the server.

@@ -42,10 +42,12 @@ impl Query for LogQuery {
 
     fn text(self, tables: &Tables) -> String {
         let (log, head) = (tables.log.quoted("", '"'), tables.log.quoted(HEAD, '"'));
+        // NULL on a server that accepts no writes: see `of_primary`. A row that is left out would leave
+        // its entries without a counter.
         let counter = format!(
-            "SELECT 0::bigint AS is_entry, h.position, h.incarnation AS number, h.first, h.nonce,
-                ''::bytea AS fact, h.fenced
-            FROM {head} AS h WHERE h.id = 1 AND {WRITABLE}"
+            "SELECT CASE WHEN {WRITABLE} THEN 0::bigint END AS is_entry, h.position,
+                h.incarnation AS number, h.first, h.nonce, ''::bytea AS fact, h.fenced
+            FROM {head} AS h WHERE h.id = 1"
         );
         match self {
             // The update waits for a concurrent append, and then counts from its result. The
@@ -78,6 +80,7 @@ impl Query for LogQuery {
                 FROM head"
             ),
             Self::Head => counter,
+            // NULL is the last row of an answer.
             Self::Read => format!(
                 "{counter} UNION ALL SELECT * FROM (
                     SELECT 1::bigint, l.position, l.life, 0::bigint AS first, l.nonce,
@@ -87,7 +90,7 @@ impl Query for LogQuery {
                     WHERE l.position >= $1::bigint
                         AND l.position >= (SELECT h.first FROM {head} AS h WHERE h.id = 1)
                     ORDER BY l.position LIMIT $2::bigint
-                ) AS e ORDER BY 1, 2"
+                ) AS e ORDER BY 1 NULLS LAST, 2"
             ),
             Self::Fence => format!(
                 "UPDATE {head} AS h SET fenced = h.fenced + 1 WHERE h.id = 1 RETURNING h.fenced"

@@ -234,7 +234,9 @@ impl Query for SessionQuery {
                 FROM {t} AS s WHERE s.format = {FORMAT} AND {}",
                 alive("$1::bigint"),
             ),
-            Self::Time => "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint".to_owned(),
+            Self::Time => format!(
+                "SELECT CASE WHEN {WRITABLE} THEN floor(extract(epoch FROM clock_timestamp()))::bigint END"
+            ),
             // `to_regclass` is NULL for a table that does not exist.
             Self::Durability => format!(
                 "SELECT count(*) > 0,
