@@ -1,6 +1,6 @@
 //! The cursor: the place at which a node has stopped reading, and the facts that it must find.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -10,6 +10,9 @@ use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Fact, Nonce};
 use crate::revocation::known::KnownFacts;
 use crate::revocation::log::{MARGIN, Page};
+
+/// Entries that were read last and are remembered.
+const MAX_RECENT: usize = 1024;
 
 /// Result of applying a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,9 @@ pub(super) struct Cursor {
     /// Facts that must be in the log and have not been read yet. Keyed by the fact and not by its
     /// nonce: it does not matter which node appended it again.
     expected: HashMap<Fact, Expected>,
+    /// Positions and nonces of the entries that were read last. A read may return an entry before its append
+    /// has had its answer, and no later read returns it.
+    recent: VecDeque<(u64, Nonce)>,
     /// Number of reads started.
     reads: u64,
     /// The highest known stamp, and the first read that must find its entry.
@@ -119,6 +125,11 @@ impl Cursor {
         self.expected.retain(|_, expected| expected.until > now);
         for (back, draft) in (0..).zip(drafts.iter().rev()) {
             let position = stamp.position().saturating_sub(back);
+            let is_current = |place: Place| place.incarnation == stamp.incarnation();
+            if self.place.is_some_and(is_current) && self.recent.contains(&(position, draft.nonce))
+            {
+                continue;
+            }
             let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
             let expected = Expected {
                 life: draft.life,
@@ -197,6 +208,10 @@ impl Cursor {
                 self.expected.remove(&fact);
             }
             last = Some((entry.position, entry.nonce));
+            if self.recent.len() >= MAX_RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((entry.position, entry.nonce));
         }
         self.place = Some(Place {
             incarnation: page.incarnation,
@@ -236,6 +251,7 @@ impl Cursor {
             }
         }
         self.place = None;
+        self.recent.clear();
     }
 
     /// Expects in the current read every known fact that is not about to expire.

@@ -1,13 +1,13 @@
 //! Failures and losses of the revocation log.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::revocation::MemoryLog;
 use statewise::revocation::log::{Draft, Page, RevocationLog};
+use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
 use statewise::store::contract::Stamp;
@@ -222,4 +222,54 @@ fn a_loss_that_cannot_be_repaired_at_once_is_reported_once() {
     // The next loss is another one.
     log.0.lose(1);
     assert_eq!([step(), step()], [1, 0]);
+}
+
+/// A log in which reads of this node return an entry before its append has had its answer.
+#[derive(Debug)]
+struct Slow(MemoryLog, Mutex<Option<RevocationView>>);
+
+impl RevocationLog for Slow {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        let stamp = self.0.append(facts, now).await;
+        let view = self.1.lock().unwrap().clone();
+        if let Some(view) = view {
+            view.follow().await?;
+        }
+        stamp
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp> {
+        self.0.head(now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        self.0.read(from, limit, now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        self.0.fence(now).await
+    }
+}
+
+/// Rejects a node that expects in later reads what a read under way has returned.
+#[test]
+fn an_entry_that_is_read_before_its_append_is_answered_is_not_lost() {
+    let log = Arc::new(Slow(MemoryLog::new().unwrap(), Mutex::new(None)));
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let view = view(&log, &clock);
+    let step = || {
+        block_on(view.upkeep().observer(notes.clone()).tick()).unwrap();
+        let told = notes.take().into_iter();
+        told.filter(|event| event == "log shortened").count()
+    };
+    assert_eq!(step(), 0);
+    *log.1.lock().unwrap() = Some(view.clone());
+    for user in ["alice", "bob"] {
+        let _ = block_on(view.revoke_subject(user)).unwrap();
+        assert_eq!([step(), step()], [0, 0], "{user}");
+    }
+    *log.1.lock().unwrap() = None;
+    // A loss is still noticed.
+    log.0.lose(1);
+    assert_eq!(step(), 1);
 }
