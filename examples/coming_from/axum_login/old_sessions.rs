@@ -92,9 +92,11 @@ impl<S: SessionStore> Authenticator for OldSessions<S> {
         Ok(Revocation::Immediate.into())
     }
 
-    /// The sessions of a user cannot be listed. The new password has ended them.
+    /// The sessions of a user cannot be listed. A new password ends them at once. Without one they live for as
+    /// long as the latest of them.
     async fn revoke_all(&self, _: &str) -> Result<Affected> {
-        Ok(Affected::new(None, Revocation::Immediate))
+        let latest = OffsetDateTime::now_utc() + IDLE;
+        Ok(Affected::new(None, Revocation::AtExpiry(latest)))
     }
 
     /// Each request reads the permissions from the table of users.

@@ -48,6 +48,11 @@ impl Rows {
         row.map(|(row, _)| row.clone())
     }
 
+    /// Returns the ids of all rows. In production, `SCAN` with `MATCH sess:*`.
+    fn ids(&self) -> Vec<String> {
+        self.rows().keys().cloned().collect()
+    }
+
     /// Writes a row, which lives from now on.
     pub fn set(&self, id: &str, row: Value) {
         if let Some(now) = self.clock.now() {
@@ -102,6 +107,34 @@ impl OldSessions {
             "path": "/", "sameSite": "lax",
         });
         json!({ "cookie": cookie, "user": user, "language": profile.language })
+    }
+
+    /// Reads all rows, because a store of express-session does not list by user.
+    fn sessions_of(&self, subject: &str) -> Result<Vec<(String, Value, Identity<Profile>)>> {
+        let mut found = Vec::new();
+        for id in self.rows.ids() {
+            match self.load(&id) {
+                Ok((row, identity)) if identity.subject() == subject => {
+                    found.push((id, row, identity));
+                }
+                Err(error) if !error.is_rejected() => return Err(error),
+                // Of another user, of a visitor, or expired.
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn edit(
+        &self,
+        id: &str,
+        (mut row, identity): (Value, Identity<Profile>),
+        edit: EditFn<'_, Profile>,
+    ) -> Result<Identity<Profile>> {
+        let identity = identity.edited(edit)?;
+        row["language"] = identity.data().language.clone().into();
+        self.rows.set(id, row);
+        Ok(identity)
     }
 
     fn load(&self, id: &str) -> Result<(Value, Identity<Profile>)> {
@@ -186,24 +219,29 @@ impl Authenticator for OldSessions {
         Ok(Revocation::Immediate.into())
     }
 
-    /// The rows of a user cannot be listed.
-    async fn revoke_all(&self, _: &str) -> Result<Affected> {
-        let latest = self.now()? + ABSOLUTE;
-        Ok(Affected::new(None, Revocation::AtExpiry(latest)))
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
+        let found = self.sessions_of(subject)?;
+        for (id, ..) in &found {
+            self.rows.rows().remove(id);
+        }
+        let count = found.len().try_into().ok();
+        Ok(Affected::new(count, Revocation::Immediate))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, Profile>) -> Result<Issued<Profile>> {
         let id = self.open(credential)?;
-        let (mut row, identity) = self.load(&id)?;
-        let identity = identity.edited(edit)?;
-        row["language"] = identity.data().language.clone().into();
-        self.rows.set(&id, row);
+        let identity = self.edit(&id, self.load(&id)?, edit)?;
         let same = Credential::new(credential.to_owned());
         Ok(Issued::new(same, identity, Outcome::Replayed))
     }
 
-    async fn update_all(&self, subject: &str, _: EditFn<'_, Profile>) -> Result<Affected> {
-        self.revoke_all(subject).await
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, Profile>) -> Result<Affected> {
+        let found = self.sessions_of(subject)?;
+        let count = found.len().try_into().ok();
+        for (id, row, identity) in found {
+            let _ = self.edit(&id, (row, identity), &mut *edit)?;
+        }
+        Ok(Affected::new(count, Revocation::Immediate))
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -1,6 +1,6 @@
 //! The port from axum-login: the same answers, and all users stay logged in.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 #[path = "../../web/tests/support/mod.rs"]
@@ -9,11 +9,13 @@ mod support;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use coming_from::axum_login::old_sessions::OldSessions;
 use coming_from::axum_login::steps::{self, Step, Stores};
 use coming_from::axum_login::{FORM, before};
 use coming_from::users::Users;
 use statewise::store::MemoryStore;
-use statewise::testkit::ManualClock;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::{Authenticator as _, Revocation};
 
 use common::{AFTER_OVERLAP, Browser, Call, NAVIGATION, Node};
 use common::{differences, replay, rolling, walk};
@@ -282,4 +284,27 @@ fn an_old_node_removes_a_new_cookie_of_its_name() {
     let unknown = ["-H", "Cookie: id=AAAAAAAAAAAAAAAAAAAAAA"];
     let answer = browser.run("/", &unknown).expect(200);
     assert!(answer.field("set-cookie").starts_with("id=;"), "{answer:?}");
+}
+
+/// A logout everywhere without a new password does not reach old sessions, and says until when they live.
+#[test]
+fn a_logout_everywhere_says_how_long_old_sessions_live() {
+    let site = Site::new(users());
+    let node = site.node(Step::AcceptBoth);
+    let mut browser = Browser::at(node.origin());
+    browser.log_in("alice", PASSWORD).expect(303);
+    let cookie = browser.cookies().remove(0);
+    let (_, credential) = cookie.split_once('=').unwrap();
+    let old = OldSessions {
+        store: site.stores.old.clone(),
+        users: site.stores.users.clone(),
+    };
+    let alice = site.stores.users.by_name("alice").unwrap().id.to_string();
+    let ended = block_on(old.revoke_all(&alice)).unwrap();
+    let caller = block_on(old.verify(credential)).unwrap();
+    let Revocation::AtExpiry(latest) = ended.effective else {
+        panic!("{ended:?}");
+    };
+    assert!(caller.expires_at() <= latest, "{ended:?}");
+    assert_eq!(ended.count, None);
 }

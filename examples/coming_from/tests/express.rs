@@ -15,7 +15,8 @@ use coming_from::express::steps::{self, Step, Stores};
 use coming_from::users::Users;
 use serde_json::Value;
 use statewise::store::MemoryStore;
-use statewise::testkit::ManualClock;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::{Authenticator as _, Revocation};
 
 use common::{AFTER_OVERLAP, Browser, Node};
 use common::{differences, is_redirect, recorded, replay, rolling, text, walk};
@@ -218,4 +219,39 @@ fn credentials_are_refused_after_a_logout() {
             }
         }
     }
+}
+
+#[test]
+fn all_old_sessions_of_a_user_end_and_change_together() {
+    let site = Site::new(users());
+    let node = site.node(Step::AcceptBoth);
+    let [mut phone, mut tablet, mut bob] = [(); 3].map(|()| Browser::at(node.origin()));
+    for browser in [&mut phone, &mut tablet] {
+        browser.log_in("alice", PASSWORD).expect(303);
+    }
+    bob.log_in("bob", PASSWORD).expect(303);
+    let old = OldSessions {
+        rows: site.stores.rows.clone(),
+        secret: site.stores.secret.clone(),
+    };
+    // And the session that Node has written.
+    let changed = block_on(old.update_all("alice", &mut |login| {
+        login.data.language = "fr".to_owned();
+        Ok(())
+    }));
+    assert_eq!(changed.unwrap().count, Some(3));
+    for browser in [&mut phone, &mut tablet] {
+        let answer = browser.get("/account").expect(200);
+        assert_eq!(answer.body, "You are alice, language fr.");
+    }
+    let ended = block_on(old.revoke_all("alice")).unwrap();
+    assert_eq!(
+        (ended.count, ended.effective),
+        (Some(3), Revocation::Immediate)
+    );
+    for browser in [&mut phone, &mut tablet] {
+        browser.get("/account").expect(401);
+    }
+    let answer = bob.get("/account").expect(200);
+    assert_eq!(answer.body, "You are bob, language en.");
 }

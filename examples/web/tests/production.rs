@@ -54,6 +54,7 @@ fn refused(settings: &[(&str, &str)]) -> (Output, String) {
         .expect("the example starts");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{log}");
+    assert!(!log.contains('\u{1b}'), "colors in a pipe: {log:?}");
     let errors: Vec<_> = log
         .lines()
         .filter(|line| line.contains(" ERROR "))
