@@ -76,7 +76,7 @@
 //! | `cookie.same_site` | Lax | or `Strict`, `None` |
 //! | `cookie.partitioned` | false | |
 //! | `cookie.insecure` | false | a cookie for development over plain HTTP |
-//! | `cookie.refresh_path` | /auth | hybrid: the browser sends the refresh cookie below this path. Put login and logout there |
+//! | `cookie.refresh_path` | /auth | hybrid: the browser sends the refresh cookie below this path. Put login and logout there. A navigation with an expired access token is redirected to the refresh page below it, `/auth/refresh`, and back |
 //!
 //! # Stores
 //!

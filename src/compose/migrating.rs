@@ -20,7 +20,8 @@
 //! 5. Give new tokens a [maximum lifetime](crate::token::TokenBuilder::max_lifetime) as long as that of
 //!    the old logins: without one, an upgraded login ends with its first token.
 //! 6. When [`progress`](Migrating::progress) has seen no old credential for the lifetime of such a
-//!    credential on any node, remove the old strategy.
+//!    credential on any node, remove the old strategy. If you put it back earlier, old logins are valid again
+//!    that a logout everywhere did not reach meanwhile: end all of them first.
 //!
 //! ```
 //! use std::time::Duration;
@@ -71,7 +72,7 @@
 //! | `verify_with` | decodes the token | loads the session and reads the user from it |
 //! | **`refresh_with`** | verifies, and returns **the same credential** as [`Replayed`](crate::Outcome::Replayed) | the same |
 //! | `revoke` | [`AtExpiry`](crate::Revocation::AtExpiry) | deletes the session: [`Immediate`](crate::Revocation::Immediate) |
-//! | `revoke_all` | `AtExpiry`, a token lifetime from now | deletes the sessions of the user |
+//! | `revoke_all` | `AtExpiry`, a token lifetime from now | deletes the sessions of the user; if the store cannot list them, `AtExpiry`: now and the longest time for which one lives |
 //! | `issue` | a *misuse* error: `Migrating` never calls it | the same |
 //! | `update` | the same credential: the token says what it says | stores what [`Identity::edited`](crate::Identity::edited) returns |
 //!

@@ -70,13 +70,16 @@ const NOT_SEEN: u64 = u64::MAX;
 /// | [`revoke_listed`](Self::revoke_listed), for a login in a list | the same |
 /// | `revoke_id` of one strategy | that one alone: a login that was made of it goes on |
 ///
-/// The answer says when. For tokens without a revocation log, it is the time at which the last one expires.
+/// The answer is the later of the two effects: `Within(overlap)` if the login may just be upgraded on another node, and
+/// for tokens without a revocation log the time at which the last one expires.
 ///
 /// A strategy of the application does not tell the others by the handle of one
 /// ([`revoke_relatives`](Authenticator::revoke_relatives) is `None`). Then only the node that has upgraded
 /// ends the other login too: log out with `revoke_all` while the change lasts.
 ///
-/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
+/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once, also those whose overlap
+/// has not ended. A client that has lost the answer of such an upgrade is then refused. To avoid it, let the node serve
+/// no requests for the overlap before that call, while its upkeep runs. If the
 /// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
 /// a credential of an old strategy that cannot revoke, such as tokens without a revocation log. After a second
 /// change of strategy, only `revoke_all` ends a login from before the first one.
