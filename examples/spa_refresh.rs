@@ -161,7 +161,7 @@ async fn main() -> Result<()> {
         page(&browser).await;
     }
     let theft = service.refresh(&copied).await.err();
-    print_theft("a thief with an old copy:             ", theft);
+    print_theft("a thief with an old copy:             ", theft.as_ref());
     clock.advance(10 * MINUTE);
     println!(
         "the holder of the newest credential:  {} of {WIDGETS} requests answered",
@@ -184,13 +184,13 @@ async fn main() -> Result<()> {
             break None;
         }
     };
-    print_theft("a thief that is faster than alice:    ", theft);
+    print_theft("a thief that is faster than alice:    ", theft.as_ref());
     println!("turns of both before that:            {turns}");
     Ok(())
 }
 
-fn print_theft(who: &str, ended: Option<Error>) {
-    match ended.as_ref().and_then(Error::theft) {
+fn print_theft(who: &str, ended: Option<&Error>) {
+    match ended.and_then(Error::theft) {
         Some(theft) => println!("{who}{}'s login ends", theft.subject()),
         None => println!("{who}NOT FOUND"),
     }
