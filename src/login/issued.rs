@@ -105,7 +105,7 @@ pub enum Outcome {
     Replayed,
     /// A replaced credential was refreshed after the grace, although its successor was never used. The answer
     /// was probably lost. Or there is a copy of the credential: investigate if this happens often. A session
-    /// gets the same successor. A refresh credential gets another one, and who presents the first one again
+    /// gets the same successor. A refresh credential gets another one, and the first one, presented again,
     /// [ends the login](crate::hybrid#a-stolen-refresh-credential).
     Orphaned,
 }

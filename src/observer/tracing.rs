@@ -53,18 +53,18 @@ use crate::observer::throttle::{Line, Throttle};
 /// | clock skew | trace | `ahead_seconds` |
 /// | swept | trace | `rows` |
 ///
-/// A field is missing where its value is unknown. `login` is a [public id](crate::PublicId),
-/// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
-/// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
-/// `device`, `method`, `path`, `origin` and `host`: they are strings, which a subscriber quotes. `path` has
-/// no query. *Ended* is one line for each login that ended without a logout of its own: `login` is the ended one, `cause` is
-/// `replaced`, `evicted`, `upgraded`, `user_gone` or, for the login before or after an upgrade of the one that was
-/// logged out, `logged_out`, and `by` the public id of the login in favor of which it
-/// ended. `by` is missing if there is none, as after a failure: the next line of the call says why. A ticket that
-/// other tickets evict is such a line with the act `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller lacks or,
-/// beside `max_age_seconds`, has proven too long ago. `tried` is the user of a failed
-/// login, if the application has [noted](crate::web::SignIn::failed) it, or of a failed
-/// [second factor](crate::web::SignIn::failed_second_factor).
+/// A field is missing where its value is unknown. `login` is a [public id](crate::PublicId), computed only if a
+/// subscriber wants the event. `act` and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`.
+/// `error` has all causes down to the root. A client chooses `device`, `method`, `path`, `origin` and `host`:
+/// they are strings, which a subscriber quotes. `path` has no query. *Ended* is one line for each login that
+/// ended without a logout of its own: `login` is the ended one, `cause` is `replaced`, `evicted`, `upgraded`,
+/// `user_gone` or, for the login before or after an upgrade of the one that was logged out, `logged_out`, and
+/// `by` the public id of the login in favor of which it ended. `by` is missing if there is none, as after a
+/// failure: the next line of the call says why. A ticket that other tickets evict is such a line with the act
+/// `issue_ticket`. `required` names the roles of which the caller has none, or the class (`acr`) that the caller
+/// lacks or, beside `max_age_seconds`, has proven too long ago. `tried` is the user of a failed login, if the
+/// application has [noted](crate::web::SignIn::failed) it, or of a failed [second
+/// factor](crate::web::SignIn::failed_second_factor).
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
 /// into the span of each request, as the manual on

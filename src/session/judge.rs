@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(judge(&row, &zero, WINDOWS, at(510)), Verdict::Reused);
     }
 
-    /// The replaced successor may be held by somebody. Rejects a judge that looks for the previous credential
+    /// Another party may hold the replaced successor. Rejects a judge that looks for the previous credential
     /// in the generation before the current one only, and one that takes the replaced one for damaged.
     #[test]
     fn a_replaced_successor_is_reused() {

@@ -586,8 +586,8 @@ impl<S: SessionStore> Logins<S> {
     /// unused. Only for credentials that are used by nothing but a refresh, so that the row sees each use.
     ///
     /// Within the grace, another tab of the client may do the same at this moment: the grace starts again. An
-    /// orphaned credential gets another successor than the one that somebody may have got. Whoever presents
-    /// that one holds the login beside the holder of this one: it counts as reused. Otherwise two holders
+    /// orphaned credential gets a new successor, because another party may have got the first one. That one
+    /// counts as reused from then on. Otherwise two holders
     /// that take turns would get the same successors for ever.
     ///
     /// Writes the new state to `row`. Returns the verdict before the change, or that by a newer row.

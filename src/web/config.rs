@@ -39,16 +39,13 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// A browser that loses the cookies has been reported.
     pub(crate) has_reported_loss: Arc<AtomicBool>,
-    /// A logout at a path to which the browser sends no refresh cookie has been reported.
-    pub(crate) has_reported_logout: Arc<AtomicBool>,
     /// Caller that a test sets, without a credential.
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     pub(crate) assumed: Option<Auth<D>>,
 }
 
 clone_fields!(LayerConfig<D> {
-    auth, transport, origins, clock, pages, passive, observer, has_reported_loss,
-    has_reported_logout;
+    auth, transport, origins, clock, pages, passive, observer, has_reported_loss;
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     assumed
 });
@@ -156,23 +153,17 @@ impl<D> LayerConfig<D> {
         }
     }
 
-    /// Reports, once, a logout without a credential at a path to which the browser sends no refresh cookie.
-    pub(crate) fn report_unreached_logout(&self, line: &RequestLine) {
-        let Some(cookie) = self.transport.refresh() else {
-            return;
-        };
-        let is_reached = cookie.present.is_sent_to(line.path());
-        if is_reached || self.has_reported_logout.swap(true, Relaxed) {
-            return;
+    /// Refuses a path to which the browser sends no refresh cookie.
+    pub(crate) fn check_refresh_path(&self, line: &RequestLine) -> Result<()> {
+        match self.transport.refresh() {
+            Some(cookie) if !cookie.present.is_sent_to(line.path()) => Err(Error::misuse(format!(
+                "a logout without a credential, at a path to which the browser sends no refresh cookie: the \
+                 response removes the cookies, but a login whose access cookie was removed goes on until it \
+                 expires. Put the route of the logout below {}",
+                cookie.present.path(),
+            ))),
+            _ => Ok(()),
         }
-        let what = format!(
-            "a logout without a credential, at a path to which the browser sends no refresh cookie: the \
-             response removes the cookies, but a login whose access cookie was removed goes on until it \
-             expires. Put the route of the logout below {}",
-            cookie.present.path(),
-        );
-        print_mistake(&what);
-        self.report_error(Act::Revoke, &Error::misuse(what));
     }
 
     /// Reports an error that the authenticator has not seen.

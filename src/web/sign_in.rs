@@ -613,20 +613,20 @@ impl<D: Send + Sync + 'static> SignIn<D> {
 
     /// Logs the caller out: revokes the credentials that the request carries, and removes the
     /// cookies. Returns `Ok` also for a credential that has expired, was revoked or is invalid, and for a
-    /// request without one: nothing ends then. Both credentials of a hybrid are one login, and end by one
+    /// request without one, such as a second click: nothing ends then. Both credentials of a hybrid are one login, and end by one
     /// call of the authenticator.
     ///
     /// Put the route below the path of the [refresh cookie](crate::web::Transport::refresh_cookie), if there is
     /// one. At another path, the browser sends the access token alone, also an expired one, and that ends the
-    /// login too. If the layer has [removed](crate::web::AuthLayer#rejected-cookies) the expired access cookie
-    /// before, the request carries nothing: the browser loses its refresh cookie, and the login goes on in the
-    /// store until it expires, for a thief who has a copy. The layer reports the first such logout as a
-    /// *misuse*, by an event alone.
+    /// login too. But if the layer has [removed](crate::web::AuthLayer#rejected-cookies) the expired access
+    /// cookie before, the request carries nothing, and the login goes on in the store.
     ///
     /// # Errors
     ///
     /// *Unavailable*, also if the row of the login does not decode: the login may still be valid and
-    /// the cookies stay. Log out again.
+    /// the cookies stay. Log out again. *Misuse*, although the cookies are removed, if the request carries no
+    /// credential, and its path is not below that of the refresh cookie: a login may go on until it expires,
+    /// also for a thief with a copy.
     ///
     /// # Cancel safety
     ///
@@ -634,10 +634,11 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn revoke(&self) -> Result<Revocation, Denial> {
         self.reply().ask();
         let (auth, credentials) = (self.authenticator(), self.revocable()?);
-        if credentials.is_empty() {
-            let request = self.request();
-            request.config.report_unreached_logout(&request.head.line);
-        }
+        let request = self.request();
+        let reached = match credentials.is_empty() {
+            true => request.config.check_refresh_path(&request.head.line),
+            false => Ok(()),
+        };
         // A refresh credential ends its login with all access tokens, which are not ended again: one act of
         // the user is one entry of the log, and one event. It is the first one of all.
         let refresh = self.request().refreshable().ok().flatten();
@@ -661,6 +662,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             }
         }
         self.log_out(self.transport().remove(true)).await;
+        self.reported(Act::Revoke, reached)?;
         Ok(effective)
     }
 

@@ -280,17 +280,18 @@ fn a_logout_of_a_hybrid_is_reported_once() {
             assert_eq!(notes.take(), [expected]);
         }
     }
-    // A second click ends nothing. A login that the layer no longer reaches may go on, so the first one at
-    // such a path is a mistake of the service.
+    // A second click ends nothing. At a path without the refresh cookie, a login may go on: a mistake of the
+    // service.
     browser.post("/auth/logout", &[]);
     assert!(notes.take().is_empty());
-    browser.post("/logout", &[]);
-    let noted = notes.take();
-    assert_eq!(noted.len(), 1, "{noted:?}");
-    let expected = "revoke misuse: a logout without a credential";
-    assert!(noted[0].starts_with(expected) && noted[0].ends_with("below /auth"));
-    browser.post("/logout", &[]);
-    assert!(notes.take().is_empty());
+    for _ in 0..2 {
+        browser.post("/logout", &[]);
+        let mut noted = notes.take();
+        noted.retain(|event| event.contains("misuse"));
+        assert_eq!(noted.len(), 1, "{noted:?}");
+        let expected = "revoke misuse: a logout without a credential";
+        assert!(noted[0].starts_with(expected) && noted[0].ends_with("below /auth"));
+    }
 }
 
 /// A change of strategy, within the overlap: the login is a row of each strategy, and a logout by any of its
