@@ -217,11 +217,11 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
-    /// A server has not answered several calls in a row: three calls waited for their whole deadline, or
-    /// the connections failed for half a second, or a mix of both. One connection that breaks with all
-    /// its calls is not reported. A server of Postgres or MySQL that accepts no writes counts as one whose
-    /// connections fail, because this crate uses none of its answers. Sent once in an outage, to the observer in the builder of the backend,
-    /// such as `Redis::over(..).observer(..)`.
+    /// A server has not answered several calls in a row: three calls waited for their whole deadline, or the
+    /// connections failed for half a second, or a mix of both. One connection that breaks with all its calls is
+    /// not reported. A server of Postgres or MySQL that accepts no writes counts as one whose connections fail,
+    /// because this crate uses none of its answers. Sent once in an outage, to the observer in the builder of
+    /// the backend, such as `Redis::over(..).observer(..)`.
     ///
     /// After three calls in a row that waited for their whole deadline, calls are *unavailable* at once,
     /// except for one in a quarter of a second, until the server answers. If the server

@@ -339,9 +339,9 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// 16.3.3). Default: the observer of the authenticator if it is
     /// [`Observed`](crate::Observed); else with the feature `tracing` a `TracingObserver`.
     ///
-    /// Logins, logouts and errors of the authenticator, such as an outage of its store, are not among
-    /// them, except for a *misuse*. Wrap the authenticator in [`Observed`](crate::Observed), which reports those; the layer
-    /// then reports to the same observer:
+    /// Logins, logouts and errors of the authenticator, such as an outage of its store, are not among them,
+    /// except for a *misuse*. Wrap the authenticator in [`Observed`](crate::Observed), which reports those; the
+    /// layer then reports to the same observer:
     ///
     /// ```
     /// # #[cfg(feature = "tracing")] {

@@ -27,9 +27,9 @@ use crate::web::visitor::Visitor;
 
 /// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
 ///
-/// Take it as an argument of your handler (features `axum` and `actix`), or get it from the
-/// extensions of the request with `SignIn::of` (feature `tower`) or `SignIn::of_request` (`actix`). It knows the credentials of the request. The
-/// [`AuthLayer`](crate::web::AuthLayer) sets and removes the cookies in the response.
+/// Take it as an argument of your handler (features `axum` and `actix`), or get it from the extensions of the
+/// request with `SignIn::of` (feature `tower`) or `SignIn::of_request` (`actix`). It knows the credentials of
+/// the request. The [`AuthLayer`](crate::web::AuthLayer) sets and removes the cookies in the response.
 ///
 /// | call | when | the credential is |
 /// |---|---|---|
@@ -491,8 +491,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Choose one that no login has, such as `confirmed`: otherwise a guard never asks. While it lasts it
     /// replaces the class of the login, so a route for that class must accept both.
     ///
-    /// With a hybrid, the access token has the class and expires with it, or at the client's next refresh. A response with a 5xx keeps
-    /// the login, and sets the cookie.
+    /// With a hybrid, the access token has the class and expires with it, or at the client's next refresh. A
+    /// response with a 5xx keeps the login, and sets the cookie.
     ///
     /// To change roles or data too, call [`Edit::step_up`] in an [`update`](Self::update).
     ///
@@ -611,9 +611,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(self.authenticator().update_all(subject, &mut edit).await?)
     }
 
-    /// Logs the caller out: revokes the credentials that the request carries, and removes the
-    /// cookies. Returns `Ok` also for a credential that has expired, was revoked or is invalid, and for a
-    /// request without one, such as a second click: nothing ends then. Both credentials of a hybrid are one login, and end by one
+    /// Logs the caller out: revokes the credentials that the request carries, and removes the cookies. Returns
+    /// `Ok` also for a credential that has expired, was revoked or is invalid, and for a request without one,
+    /// such as a second click: nothing ends then. Both credentials of a hybrid are one login, and end by one
     /// call of the authenticator.
     ///
     /// Put the route below the path of the [refresh cookie](crate::web::Transport::refresh_cookie), if there is
