@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | the current credential | | its successor, and an access token |
 //! | the current credential, within the overlap (10 s) of the refresh that made it | other tabs, at the same moment | the same credential again, and an access token |
-//! | the previous credential, within the grace (30 s) | the response is on its way, or lost | the current credential again, and an access token; the grace starts again |
+//! | the previous credential, within the grace (30 s) | the response is on its way, or lost | the current credential again, and an access token; it stays in the grace for 20 s more (the grace minus the overlap) |
 //! | the previous credential, later | orphaned: the response was lost, or another party has it | a new successor, as [`Orphaned`](crate::Outcome::Orphaned), and an access token, or the end of the login ([`reject_orphaned`]) |
 //! | an older credential, or a successor that was replaced so | **reused**: two parties hold the login | the login ends ([`Error::theft`]) |
 //! | a newer credential | ahead: the store lost a write | rejected |
@@ -31,7 +31,7 @@
 //! An honest client is never flagged as a thief if a response and the next request together take
 //! less time than the overlap. It is not flagged either if it waits for its access token to expire before it
 //! refreshes, and a request and its response take less than the grace minus the overlap (20 s). Responses may
-//! be lost then. Tabs that share a refresh credential should share the access token too.
+//! be lost then, unless you choose [`reject_orphaned`]. Tabs that share a refresh credential should share the access token too.
 //!
 //! # A stolen refresh credential
 //!
@@ -41,8 +41,8 @@
 //! successor is a new one, and that of the first is replaced. When the first refreshes again, two parties hold
 //! the login, and it ends.
 //!
-//! - With [`reject_orphaned`], the login ends at the first refresh after the grace, also where a response was
-//!   really lost.
+//! - With [`reject_orphaned`], the login ends as stolen at the first refresh after the grace, also where there
+//!   is no thief and a response was really lost. The grace counts from the rotation then.
 //! - A thief who refreshes within the grace after each refresh of the client is not told from another tab.
 //!
 //! # Roles and data
