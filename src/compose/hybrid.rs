@@ -31,7 +31,8 @@
 //! An honest client is never flagged as a thief if a response and the next request together take
 //! less time than the overlap. It is not flagged either if it waits for its access token to expire before it
 //! refreshes, and a request and its response take less than the grace minus the overlap (20 s). Responses may
-//! be lost then, unless you choose [`reject_orphaned`]. Tabs that share a refresh credential should share the access token too.
+//! be lost then, unless you choose [`reject_orphaned`]. Tabs that share a refresh credential should share the
+//! access token too.
 //!
 //! # A stolen refresh credential
 //!

@@ -585,10 +585,10 @@ impl<S: SessionStore> Logins<S> {
     /// Notes in the row that a replaced credential was refreshed after the overlap, while its successor is
     /// unused. Only for credentials that are used by nothing but a refresh, so that the row sees each use.
     ///
-    /// Within the grace, another tab of the client may do the same at this moment: the grace starts again. An
-    /// orphaned credential gets a new successor, because another party may have got the first one. That one
-    /// counts as reused from then on. Otherwise two holders
-    /// that take turns would get the same successors for ever.
+    /// Within the grace, another tab of the client may do the same at this moment: the grace starts again, without
+    /// its overlap. An orphaned credential gets a new successor, because another party may have got the first
+    /// one. That one counts as reused from then on. Otherwise two holders that take turns would get the same
+    /// successors for ever.
     ///
     /// Writes the new state to `row`. Returns the verdict before the change, or that by a newer row.
     async fn note_late(
@@ -603,6 +603,8 @@ impl<S: SessionStore> Logins<S> {
         let before = judge(row);
         let note = |row: &mut Record| {
             match judge(row) {
+                // A step-up has a grace without end.
+                Verdict::Grace if RecordRef::from(&*row).is_underived() => false,
                 Verdict::Grace => row.restart_grace(now.saturating_sub(windows.overlap)),
                 Verdict::Orphaned => {
                     // The replaced one must be older than the latest two generations, in which a wrong
