@@ -2,7 +2,7 @@
 //! of the provider by the discovery document, and follows them through each rotation.
 //!
 //! ```text
-//! cargo run --example oidc_api
+//! cargo run --features ring --example oidc_api
 //! ```
 //!
 //! Without settings, a small provider in this program gives tokens to the client `shop`. For a real one,

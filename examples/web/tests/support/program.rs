@@ -48,6 +48,8 @@ fn build(name: &str, output: &Path) {
         other => other,
     };
     let features = match name {
+        "actix" | "actix_start" => "actix",
+        "oidc_api" => "ring",
         "production" => "redis",
         _ => "",
     };
