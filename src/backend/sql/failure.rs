@@ -90,6 +90,17 @@ impl Failure {
         matches!(self, Self::Broken(_) | Self::ReadOnly)
     }
 
+    /// Returns true if the server or the file accepts no writes.
+    #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+    pub(crate) fn is_read_only(&self) -> bool {
+        match self {
+            Self::ReadOnly => true,
+            #[cfg(feature = "sqlx-sqlite")]
+            Self::ReadOnlyFile => true,
+            _ => false,
+        }
+    }
+
     /// Returns the meaning of an SQLSTATE of Postgres.
     #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
     pub(crate) fn of_state(code: &str) -> Self {

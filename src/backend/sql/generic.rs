@@ -138,7 +138,7 @@ impl<D: Driver> Database<D> {
             return Err(Error::misuse(problems.join("; ")));
         }
         match (self.sessions.check_removal().await, D::DIALECT.read_only) {
-            (Err(Failure::ReadOnly), Some(what)) => Err(Error::misuse(what)),
+            (Err(failure), Some(what)) if failure.is_read_only() => Err(Error::misuse(what)),
             (removed, _) => Ok(removed?),
         }
     }
