@@ -93,12 +93,11 @@ impl Failure {
     /// Returns true if the server or the file accepts no writes.
     #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
     pub(crate) fn is_read_only(&self) -> bool {
-        match self {
-            Self::ReadOnly => true,
-            #[cfg(feature = "sqlx-sqlite")]
-            Self::ReadOnlyFile => true,
-            _ => false,
+        #[cfg(feature = "sqlx-sqlite")]
+        if matches!(self, Self::ReadOnlyFile) {
+            return true;
         }
+        matches!(self, Self::ReadOnly)
     }
 
     /// Returns the meaning of an SQLSTATE of Postgres.

@@ -127,7 +127,7 @@ impl Driver for Pool {
         }
         let migration = Migration(schema_of(tables).into());
         match self.run(Mode::Transaction, &migration).await {
-            Err(Failure::ReadOnly) => Err(Error::misuse(READ_ONLY)),
+            Err(Failure::ReadOnlyFile) => Err(Error::misuse(READ_ONLY)),
             migrated => Ok(migrated?),
         }
     }
