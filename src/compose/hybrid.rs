@@ -44,7 +44,7 @@
 //!
 //! - With [`reject_orphaned`], the login ends as stolen at the first refresh after the grace, also where there
 //!   is no thief and a response was really lost. The grace counts from the rotation then.
-//! - A thief who refreshes within the grace after each refresh of the client is not told from another tab.
+//! - A thief who refreshes within the grace after each refresh of the client looks like another tab.
 //!
 //! # Roles and data
 //!

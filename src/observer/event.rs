@@ -219,7 +219,7 @@ pub enum Event<'a> {
     },
     /// A server has not answered several calls in a row: three calls waited for their whole deadline, or the
     /// connections failed for half a second, or a mix of both. One connection that breaks with all its calls is
-    /// not reported. A server of Postgres or MySQL that accepts no writes counts as one whose connections fail,
+    /// not reported. If a server of Postgres or MySQL accepts no writes, that counts like failing connections,
     /// because this crate uses none of its answers. Sent once in an outage, to the observer in the builder of
     /// the backend, such as `Redis::over(..).observer(..)`.
     ///

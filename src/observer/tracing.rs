@@ -94,11 +94,12 @@ use crate::observer::throttle::{Line, Throttle};
 /// that were not, as `suppressed`. There are at most 256 kinds: all further ones count as one. Count
 /// failures in metrics, which miss none.
 ///
-/// *View is fresh again* ends the outage of *view is stale* and *upkeep failed*. *Store answers again* ends that of
-/// *unavailable*, *upkeep failed* and *revocation log took no entry*, for all acts and errors. Both are never held back, and have the number
-/// of lines that were not *warn* since. The first line of the next outage is *warn* again, however soon it comes.
+/// *View is fresh again* ends the outage of *view is stale* and *upkeep failed*. *Store answers again* ends that
+/// of *unavailable*, *upkeep failed* and *revocation log took no entry*, for all acts and errors. Both are always
+/// *warn*, and have the number of lines that were not *warn* since. The first line of the next outage is *warn*
+/// again, however soon it comes.
 ///
-/// `keeps` says what the application keeps in the server: `"sessions"`, `"revocations"`, or
+/// `keeps` names the use of the server by the application: `"sessions"`, `"revocations"`, or
 /// `"sessions and revocations"`. It tells two servers of one backend from each other.
 ///
 /// ```

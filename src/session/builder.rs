@@ -338,7 +338,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
 
     /// Sets how long after a rotation the replaced credential is accepted while its successor has
     /// not been used, as the response that carried the successor may be lost. At least the overlap.
-    /// Default: 30 seconds.
+    /// Default: 30 seconds. In a [hybrid](crate::hybrid#refreshing), each refresh after the overlap prolongs it.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
         self

@@ -275,8 +275,8 @@ fn tabs_and_lost_responses_are_honest_and_reuse_is_theft() {
     }
 }
 
-/// A thief has copied the refresh credential, and refreshes as often as the client. Whoever was first is
-/// flagged at the next refresh. Rejects a service in which both take turns for ever.
+/// A thief has copied the refresh credential, and refreshes as often as the client. The first of the two is
+/// flagged at its next refresh. Rejects a service in which both take turns for ever.
 #[test]
 fn a_thief_that_takes_turns_is_detected() {
     for thief_is_first in [true, false] {
@@ -302,7 +302,7 @@ fn a_thief_that_takes_turns_is_detected() {
                 }
             }
             let expected: &[Outcome] = match turns {
-                // Within the overlap of each other they cannot be told apart.
+                // Within the overlap, they look like two tabs.
                 1 => continue,
                 _ => &[Outcome::Rotated, Outcome::Orphaned],
             };

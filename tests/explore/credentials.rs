@@ -456,7 +456,7 @@ fn limits_of_refreshing() {
 }
 
 /// A thief that refreshes as often as the client. Each of the two is later than the grace of the other. If
-/// the client gets none of its answers, the thief is alone, and nobody can tell.
+/// the client gets none of its answers, the thief is alone, and no rule applies.
 #[test]
 fn holders_that_take_turns() {
     let times = Times {

@@ -443,7 +443,7 @@ fn a_late_request_with_an_old_credential_ends_no_login() {
     assert!(block_on(auth.refresh(new.refreshable().reveal())).is_ok());
 }
 
-/// A user whom the application does not know any more is logged out at the next refresh or update.
+/// A user that the application has deleted is logged out at the next refresh or update.
 #[test]
 fn a_login_whose_user_is_gone_is_reported() {
     let (clock, notes, line) = (ManualClock::default(), Notes::new(), Line::new());

@@ -251,7 +251,7 @@ impl RevocationLog for Slow {
     }
 }
 
-/// Rejects a node that expects in later reads what a read under way has returned.
+/// Rejects a node that looks in later reads for an entry that an earlier one has returned.
 #[test]
 fn an_entry_that_is_read_before_its_append_is_answered_is_not_lost() {
     let log = Arc::new(Slow(MemoryLog::new().unwrap(), Mutex::new(None)));

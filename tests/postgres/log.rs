@@ -241,7 +241,7 @@ fn a_killed_server_keeps_acknowledged_writes() {
     });
 }
 
-/// A log with entries, whose server begins to refuse writes: each call names that cause. A reader
+/// The server of a log with entries begins to refuse writes: each call names that cause. A reader
 /// does not take the entries for damaged.
 #[test]
 fn a_server_without_writes_is_named_as_the_cause() {

@@ -77,8 +77,8 @@ const NOT_SEEN: u64 = u64::MAX;
 /// ([`revoke_relatives`](Authenticator::revoke_relatives) is `None`). Then only the node that has upgraded
 /// ends the other login too: log out with `revoke_all` while the change lasts.
 ///
-/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once, also those whose overlap
-/// has not ended. A client that has lost the answer of such an upgrade is then refused. To avoid it, let the node serve
+/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once, also those
+/// within the overlap. A client that has lost the answer of such an upgrade is then refused. To avoid it, let the node serve
 /// no requests for the overlap before that call, while its upkeep runs. If the
 /// process is killed, they live until they expire or their user logs out, and may be upgraded again. So does
 /// a credential of an old strategy that cannot revoke, such as tokens without a revocation log. After a second
