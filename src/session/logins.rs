@@ -563,7 +563,9 @@ impl<S: SessionStore> Logins<S> {
         let mut verdict = judge((&*row).into(), &credential, proof, windows, now);
         let is_late = matches!(verdict, Verdict::Grace | Verdict::Orphaned);
         if is_late && self.kind.is_used_by_refreshing() && !self.policy.reject_orphaned {
-            verdict = self.note_late(row, &credential, proof, now).await?;
+            verdict = self
+                .note_late(row, &credential, proof, verdict, now)
+                .await?;
         }
         if !self.accepts(verdict) {
             return Err(self.reject(row, verdict, now).await);
@@ -590,17 +592,18 @@ impl<S: SessionStore> Logins<S> {
     /// one. That one counts as reused from then on. Otherwise two holders that take turns would get the same
     /// successors for ever.
     ///
-    /// Writes the new state to `row`. Returns the verdict before the change, or that by a newer row.
+    /// Writes the new state to `row`. Returns `verdict`, which is the one before the change, or that by a newer
+    /// row.
     async fn note_late(
         &self,
         row: &mut Record,
         credential: &SessionCredential,
         proof: &Proof,
+        verdict: Verdict,
         now: Timestamp,
     ) -> Result<Verdict> {
         let (windows, seed) = (self.policy.windows, entropy::draw(&*self.entropy)?);
         let judge = |row: &Record| judge(row.into(), credential, proof, windows, now);
-        let before = judge(row);
         let note = |row: &mut Record| {
             match judge(row) {
                 // A step-up has a grace without end.
@@ -628,7 +631,7 @@ impl<S: SessionStore> Logins<S> {
             return Ok(Verdict::Expired);
         }
         Ok(match noted.changed {
-            true => before,
+            true => verdict,
             false => judge(row),
         })
     }

@@ -175,35 +175,55 @@ fn a_log_that_lost_its_end_is_reported_by_each_node_that_notices() {
     both([&["log lost"], &["log lost"]]);
 }
 
-/// A log that can be read, and takes no entry while it is full.
+/// A log that takes no entry while it is full. Once it has a node, that node reads each entry before its append
+/// is answered.
 #[derive(Debug)]
-struct Full(MemoryLog, AtomicBool);
+struct Watched {
+    inner: MemoryLog,
+    is_full: AtomicBool,
+    node: Mutex<Option<RevocationView>>,
+}
 
-impl RevocationLog for Full {
+impl Watched {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: MemoryLog::new().unwrap(),
+            is_full: AtomicBool::new(false),
+            node: Mutex::default(),
+        })
+    }
+}
+
+impl RevocationLog for Watched {
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(Error::unavailable("full")),
-            false => self.0.append(facts, now).await,
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("full"));
         }
+        let stamp = self.inner.append(facts, now).await;
+        let node = self.node.lock().unwrap().clone();
+        if let Some(node) = node {
+            node.follow().await?;
+        }
+        stamp
     }
 
     async fn head(&self, now: Timestamp) -> Result<Stamp> {
-        self.0.head(now).await
+        self.inner.head(now).await
     }
 
     async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.0.read(from, limit, now).await
+        self.inner.read(from, limit, now).await
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {
-        self.0.fence(now).await
+        self.inner.fence(now).await
     }
 }
 
 /// Rejects a node that reports a loss with each attempt to repair it.
 #[test]
 fn a_loss_that_cannot_be_repaired_at_once_is_reported_once() {
-    let log = Arc::new(Full(MemoryLog::new().unwrap(), AtomicBool::new(false)));
+    let log = Watched::new();
     let (clock, notes) = (ManualClock::default(), Notes::new());
     let view = view(&log, &clock);
     let step = || {
@@ -214,47 +234,20 @@ fn a_loss_that_cannot_be_repaired_at_once_is_reported_once() {
     assert_eq!(step(), 0);
     let _ = block_on(view.revoke_subject("alice")).unwrap();
     assert_eq!(step(), 0);
-    log.0.lose(1);
-    log.1.store(true, Ordering::Relaxed);
+    log.inner.lose(1);
+    log.is_full.store(true, Ordering::Relaxed);
     assert_eq!([step(), step(), step()], [1, 0, 0]);
-    log.1.store(false, Ordering::Relaxed);
+    log.is_full.store(false, Ordering::Relaxed);
     assert_eq!([step(), step()], [0, 0]);
     // The next loss is another one.
-    log.0.lose(1);
+    log.inner.lose(1);
     assert_eq!([step(), step()], [1, 0]);
-}
-
-/// A log in which reads of this node return an entry before its append has had its answer.
-#[derive(Debug)]
-struct Slow(MemoryLog, Mutex<Option<RevocationView>>);
-
-impl RevocationLog for Slow {
-    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        let stamp = self.0.append(facts, now).await;
-        let view = self.1.lock().unwrap().clone();
-        if let Some(view) = view {
-            view.follow().await?;
-        }
-        stamp
-    }
-
-    async fn head(&self, now: Timestamp) -> Result<Stamp> {
-        self.0.head(now).await
-    }
-
-    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.0.read(from, limit, now).await
-    }
-
-    async fn fence(&self, now: Timestamp) -> Result<()> {
-        self.0.fence(now).await
-    }
 }
 
 /// Rejects a node that looks in later reads for an entry that an earlier one has returned.
 #[test]
 fn an_entry_that_is_read_before_its_append_is_answered_is_not_lost() {
-    let log = Arc::new(Slow(MemoryLog::new().unwrap(), Mutex::new(None)));
+    let log = Watched::new();
     let (clock, notes) = (ManualClock::default(), Notes::new());
     let view = view(&log, &clock);
     let step = || {
@@ -263,13 +256,13 @@ fn an_entry_that_is_read_before_its_append_is_answered_is_not_lost() {
         told.filter(|event| event == "log shortened").count()
     };
     assert_eq!(step(), 0);
-    *log.1.lock().unwrap() = Some(view.clone());
+    *log.node.lock().unwrap() = Some(view.clone());
     for user in ["alice", "bob"] {
         let _ = block_on(view.revoke_subject(user)).unwrap();
         assert_eq!([step(), step()], [0, 0], "{user}");
     }
-    *log.1.lock().unwrap() = None;
+    *log.node.lock().unwrap() = None;
     // A loss is still noticed.
-    log.0.lose(1);
+    log.inner.lose(1);
     assert_eq!(step(), 1);
 }

@@ -90,14 +90,14 @@ impl Failure {
         matches!(self, Self::Broken(_) | Self::ReadOnly)
     }
 
-    /// Returns true if the server or the file accepts no writes.
+    /// Returns true if SQLite opened its file without the right to write.
     #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-    pub(crate) fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only_file(&self) -> bool {
         #[cfg(feature = "sqlx-sqlite")]
         if matches!(self, Self::ReadOnlyFile) {
             return true;
         }
-        matches!(self, Self::ReadOnly)
+        false
     }
 
     /// Returns the meaning of an SQLSTATE of Postgres.

@@ -137,9 +137,9 @@ impl<D: Driver> Database<D> {
         if !problems.is_empty() {
             return Err(Error::misuse(problems.join("; ")));
         }
-        match (self.sessions.check_removal().await, D::DIALECT.read_only) {
-            (Err(failure), Some(what)) if failure.is_read_only() => Err(Error::misuse(what)),
-            (removed, _) => Ok(removed?),
+        match self.sessions.check_removal().await {
+            Err(failure) if failure.is_read_only_file() => Err(Error::misuse(failure.to_string())),
+            removed => Ok(removed?),
         }
     }
 

@@ -241,8 +241,6 @@ pub(crate) struct Dialect {
     pub(crate) for_update: &'static str,
     /// Time of the database. `None` if the log uses the time of the caller.
     pub(crate) clock: Option<&'static str>,
-    /// Settings that refuse all writes, and what to do. `None` if only a replica does.
-    pub(crate) read_only: Option<&'static str>,
     /// Condition of each statement outside of a transaction. It is 1, or fails with
     /// [`Failure::ReadOnly`] if the server would not commit a write of the statement at once, or
     /// if a read may return old rows: on a replica, or in a transaction that another user of the

@@ -84,7 +84,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     locks_subject: true,
     for_update: " FOR UPDATE",
     clock: Some("CAST(UNIX_TIMESTAMP() AS SIGNED)"),
-    read_only: None,
     is_fit: "EXP(IF(@@autocommit AND NOT @@global.read_only \
          /*M! AND NOT @@in_transaction */, 0, 1000))",
     is_fit_within: "EXP(IF(@@global.read_only, 1000, 0))",

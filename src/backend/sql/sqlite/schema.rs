@@ -87,7 +87,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     locks_subject: false,
     for_update: "",
     clock: None,
-    read_only: Some(READ_ONLY),
     is_fit: "TRUE",
     is_fit_within: "TRUE",
 };
