@@ -307,7 +307,7 @@ type Service<S> = State<Arc<Observed<HybridAuthenticator<S>>>>;
 async fn devices<S: SessionStore>(State(auth): Service<S>, caller: Auth) -> Result<String, Denial> {
     let (mut text, mut after) = (String::new(), None);
     loop {
-        let page = auth.inner().sessions(caller.subject(), after).await?;
+        let page = auth.sessions(caller.subject(), after).await?;
         for login in &page.sessions {
             let device = login.device().unwrap_or("unknown");
             text += &format!("{} {device:?}\n", login.id());

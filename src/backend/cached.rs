@@ -53,6 +53,10 @@ use crate::upkeep::Upkeep;
 /// took all entries. Otherwise, or if a login had the new values already, it answers the maximum age of a
 /// copy: an earlier call may have failed to append.
 ///
+/// Make each call through an authenticator over this cached store. One over the same store without the cache, such as
+/// an administration that is another program, appends nothing: its logouts answer
+/// [`Immediate`](crate::Revocation::Immediate), and the copies still serve the logins until they expire.
+///
 /// ```
 /// use std::time::Duration;
 /// use statewise::revocation::{MemoryLog, RevocationView};

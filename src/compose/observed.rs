@@ -10,6 +10,7 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
 use crate::compose::api_keys::ApiKeys;
 use crate::compose::hybrid::HybridAuthenticator;
+use crate::compose::migrating::Migrating;
 use crate::error::{EndCause, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
@@ -23,8 +24,9 @@ use crate::login::relatives::Relatives;
 use crate::observer::event::{Act, Event, SteppedUp};
 use crate::observer::{self, Observer};
 use crate::session::authenticator::SessionAuthenticator;
-use crate::session::listed::Session;
+use crate::session::listed::{Session, SessionPage};
 use crate::store::answer::Removed;
+use crate::store::listing::Cursor;
 use crate::store::session_store::SessionStore;
 use crate::token::TokenAuthenticator;
 use crate::upkeep::Upkeep;
@@ -35,7 +37,8 @@ use crate::upkeep::Upkeep;
 ///
 /// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, around tokens
 /// and the hybrid `retire_key` and `revoke_everything`, and around
-/// API keys `revoke_id`, `rename` and `leaked`. It reports them. Calls to the [inner](Self::inner)
+/// API keys `revoke_id`, `rename` and `leaked`. It reports them. The lists `sessions` and `keys` are in no
+/// event. Calls to the [inner](Self::inner)
 /// authenticator are not reported, for example `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
 /// gets the calls, but only the outermost one gets the upkeep.
 ///
@@ -80,6 +83,25 @@ impl<A: Authenticator> Observed<A> {
         event: impl FnOnce(&'a T) -> Event<'a>,
     ) {
         observer::report(&*self.observer, act, begun, answer, event);
+    }
+
+    /// Reports the logins that ended with the login `by`, which was logged out.
+    fn report_logged_out<'a>(
+        &self,
+        act: Act,
+        logins: impl Iterator<Item = LoginRef<'a>>,
+        by: Option<LoginRef<'a>>,
+        effective: Revocation,
+    ) {
+        for login in logins {
+            self.observer.observe(&Event::Ended {
+                act,
+                login,
+                cause: EndCause::LoggedOut,
+                by,
+                effective: Some(effective),
+            });
+        }
     }
 
     /// Reports a call that issues a credential, after the logins that ended in favor of its login.
@@ -178,6 +200,19 @@ macro_rules! report_calls_on_logins {
             S: SessionStore,
             D: Serialize + DeserializeOwned + Send + Sync + 'static,
         {
+            #[doc = concat!("Does as [`", stringify!($authenticator), "::sessions`], which is in no event.")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<SessionPage> {
+                self.inner.sessions(subject, after).await
+            }
+
             #[doc = concat!("Reports [`", stringify!($authenticator), "::revoke_others`].")]
             ///
             /// # Errors
@@ -279,11 +314,57 @@ report_calls_on_logins! { SessionAuthenticator }
 report_calls_on_logins! { HybridAuthenticator }
 report_revoke_id! { ApiKeys }
 
+impl<Old, New> Observed<Migrating<Old, New>>
+where
+    Old: Authenticator,
+    New: Authenticator<Data = Old::Data>,
+{
+    /// Reports [`Migrating::revoke_listed`], as a [`Revoked`](Event::Revoked) by
+    /// [`RevokeId`](Act::RevokeId), and the logins of the other strategy that ended with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner authenticator.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for the inner authenticator.
+    pub async fn revoke_listed(&self, listed: &Session) -> Result<Logout> {
+        let begun = Instant::now();
+        let answer = self.inner.revoke_listed(listed).await;
+        let login = LoginRef::of(listed.subject(), listed.id());
+        if let Ok(logout) = &answer {
+            let others = logout.logins().filter(|other| other.id() != listed.id());
+            self.report_logged_out(Act::RevokeId, others, Some(login), logout.effective);
+        }
+        self.report(Act::RevokeId, begun, &answer, |logout| Event::Revoked {
+            act: Act::RevokeId,
+            login: Some(login),
+            found: logout.login().is_some(),
+            effective: logout.effective,
+        });
+        answer
+    }
+}
+
 impl<S, D> Observed<ApiKeys<S, D>>
 where
     S: SessionStore,
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
+    /// Does as [`ApiKeys::keys`], which is in no event.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner authenticator.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for the inner authenticator.
+    pub async fn keys(&self, subject: &str, after: Option<Cursor>) -> Result<SessionPage> {
+        self.inner.keys(subject, after).await
+    }
+
     /// Reports [`ApiKeys::rename`], if there is such a key or it fails.
     ///
     /// # Errors
@@ -404,15 +485,12 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         let begun = Instant::now();
         let answer = self.inner.revoke(credential).await;
         if let Ok(logout) = &answer {
-            for login in logout.others() {
-                self.observer.observe(&Event::Ended {
-                    act: Act::Revoke,
-                    login,
-                    cause: EndCause::LoggedOut,
-                    by: logout.login(),
-                    effective: Some(logout.effective),
-                });
-            }
+            self.report_logged_out(
+                Act::Revoke,
+                logout.others(),
+                logout.login(),
+                logout.effective,
+            );
         }
         self.report(Act::Revoke, begun, &answer, |logout| Event::Revoked {
             act: Act::Revoke,

@@ -294,6 +294,10 @@ pub enum Event<'a> {
     /// [`revoke_everything`](crate::revocation::RevocationView::revoke_everything), or wait until the longest
     /// lifetime of a login has passed. See the [manual](crate::manual::revocation#losses).
     LogShortened,
+    /// This node rejects logins as revoked because they were stamped by another revocation log than the one that
+    /// it follows: not all nodes share one log, or the log was lost before this node started. Reported once by
+    /// the upkeep of each node; not after [`LogLost`](Self::LogLost), which has the same effect.
+    OtherLog,
     /// The upkeep compared the clock of this node with that of its store: Redis, Postgres or MySQL.
     /// Reported once a minute, also if they agree.
     ClockSkew {
@@ -479,6 +483,9 @@ pub struct SteppedUp<'a> {
 pub enum Denied<'a> {
     /// The request carries no credential.
     NoCredential,
+    /// The access cookie has a value, and none that the authenticator of this node could have issued: a token
+    /// of a key that this node does not have, or a credential of another strategy. It counts as absent.
+    UnknownCredential,
     /// The request carries a malformed `Authorization` field, or credentials that may belong to two
     /// users.
     Unclear,
@@ -529,8 +536,9 @@ pub enum Denied<'a> {
 impl Denied<'_> {
     /// All names.
     #[cfg(feature = "metrics")]
-    pub(crate) const NAMES: [&'static str; 10] = [
+    pub(crate) const NAMES: [&'static str; 11] = [
         Self::NoCredential.name(),
+        Self::UnknownCredential.name(),
         Self::Unclear.name(),
         Self::FailedLogin { tried: None }.name(),
         Self::FailedSecondFactor { tried: "" }.name(),
@@ -555,6 +563,7 @@ impl Denied<'_> {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoCredential => "no_credential",
+            Self::UnknownCredential => "unknown_credential",
             Self::Unclear => "unclear",
             Self::FailedLogin { .. } => "failed_login",
             Self::FailedSecondFactor { .. } => "failed_second_factor",

@@ -27,6 +27,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | `statewise_swept_total`, in sessions | |
 /// | `statewise_upkeep_failed_total` | |
 /// | `statewise_log_failed_total`, in [calls](Event::LogFailed); `statewise_log_lost_total` and `statewise_log_shortened_total`, on each node that notices the loss of [all](Event::LogLost) or the [last](Event::LogShortened) entries | |
+/// | `statewise_other_log_total`, on each node that meets [logins of another log](Event::OtherLog) | |
 ///
 /// | histogram | labels |
 /// |---|---|
@@ -86,7 +87,7 @@ pub struct MetricsObserver(());
 
 /// Counters without labels, and their help texts.
 #[rustfmt::skip]
-const PLAIN: [(&str, &str); 16] = [
+const PLAIN: [(&str, &str); 17] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
@@ -103,6 +104,7 @@ const PLAIN: [(&str, &str); 16] = [
     ("statewise_log_failed_total", "Calls whose entry the revocation log did not take."),
     ("statewise_log_lost_total", "Losses of all data of the revocation log."),
     ("statewise_log_shortened_total", "Losses of the last entries of the revocation log."),
+    ("statewise_other_log_total", "Nodes that reject logins of another revocation log."),
 ];
 
 /// Counters with labels, and their help texts.
@@ -338,6 +340,7 @@ impl Observer for MetricsObserver {
             }
             Event::LogLost => counter!("statewise_log_lost_total"),
             Event::LogShortened => counter!("statewise_log_shortened_total"),
+            Event::OtherLog => counter!("statewise_other_log_total"),
             Event::UpkeepFailed { .. } => counter!("statewise_upkeep_failed_total"),
         };
         counter.increment(1);

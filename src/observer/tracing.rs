@@ -26,8 +26,9 @@ use crate::observer::throttle::{Line, Throttle};
 /// | store answers again | warn | `backend`, `keeps`, `seconds`, `suppressed` |
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | revocation log took no entry | warn, limited | `calls`, `error`, `suppressed` |
-/// | revocation log began anew: its data were lost | warn | |
+/// | revocation log began anew: (what to do) | warn | |
 /// | revocation log lost its last entries: (what to do) | warn | |
+/// | logins of another revocation log are rejected as revoked: (what to do) | warn | |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn | `facts`, `suppressed` |
@@ -270,6 +271,9 @@ impl TracingObserver {
                 let login = login.map(|login| tracing::field::display(login.id()));
                 match denied {
                     Denied::NoCredential => trace!(target: TARGET, cause, method, path, "denied"),
+                    Denied::UnknownCredential => {
+                        info!(target: TARGET, cause, method, path, "denied");
+                    }
                     Denied::Unclear => debug!(target: TARGET, cause, method, path, "denied"),
                     Denied::FailedLogin { tried } => info!(
                         target: TARGET,
@@ -390,13 +394,24 @@ impl TracingObserver {
                 limited!(line, "revocation log took no entry", calls, error);
             }
             Event::LogLost => {
-                warn!(target: TARGET, "revocation log began anew: its data were lost");
+                warn!(
+                    target: TARGET,
+                    "revocation log began anew: its data were lost. Logins from before are rejected; to admit \
+                     them, set `accept_other_incarnations`"
+                );
             }
             Event::LogShortened => {
                 warn!(
                     target: TARGET,
                     "revocation log lost its last entries: if a node stopped at the same time, or the \
                      same server keeps sessions, end all logins"
+                );
+            }
+            Event::OtherLog => {
+                warn!(
+                    target: TARGET,
+                    "logins of another revocation log are rejected as revoked: give all nodes one log, unless \
+                     it was lost before this node started"
                 );
             }
             Event::ClockSkew {

@@ -1,6 +1,6 @@
 //! Failures and losses of the log, which the upkeep of each node reports once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
@@ -16,7 +16,16 @@ pub(super) struct Incidents {
     has_begun_anew: AtomicBool,
     /// True if the log lacks entries that it had in this incarnation.
     is_shortened: AtomicBool,
+    /// Whether logins of another log were met, and what is known about them.
+    other_log: AtomicU8,
 }
+
+/// No login of another log was met.
+const UNMET: u8 = 0;
+/// One was met, which is not reported.
+const MET: u8 = 1;
+/// Their cause is reported.
+const REPORTED: u8 = 2;
 
 impl Incidents {
     /// Notes that a call of this node could not append its facts. A mistake of the caller is none of
@@ -36,6 +45,13 @@ impl Incidents {
         self.has_begun_anew.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that a login was stamped by another log, or by another incarnation of this one.
+    #[cold]
+    pub(super) fn note_other_log(&self) {
+        let (order, met) = (Ordering::Relaxed, MET);
+        let _ = self.other_log.compare_exchange(UNMET, met, order, order);
+    }
+
     /// Notes that the log lacks entries that it had in this incarnation.
     pub(super) fn note_shortened(&self) {
         self.is_shortened.store(true, Ordering::Relaxed);
@@ -50,7 +66,13 @@ impl Incidents {
             observer.observe(&Event::LogFailed { calls, error });
         }
         if self.has_begun_anew.swap(false, Ordering::Relaxed) {
+            // It is the cause of each such login.
+            self.other_log.store(REPORTED, Ordering::Relaxed);
             observer.observe(&Event::LogLost);
+        }
+        if self.other_log.load(Ordering::Relaxed) == MET {
+            self.other_log.store(REPORTED, Ordering::Relaxed);
+            observer.observe(&Event::OtherLog);
         }
         if self.is_shortened.swap(false, Ordering::Relaxed) {
             observer.observe(&Event::LogShortened);

@@ -178,6 +178,9 @@ impl RevocationView {
         let inner = &*self.inner;
         if let Some(stamp) = stamp {
             if !inner.settings.accept_other_incarnations && !inner.known.is_current(stamp) {
+                if inner.follower.has_caught_up() {
+                    inner.incidents.note_other_log();
+                }
                 return Err(Rejection::Revoked.into());
             }
             inner.note_unread(stamp);
@@ -265,6 +268,19 @@ impl RevocationView {
     /// Returns true if a known fact says that a login has changed to `version`, or has ended.
     pub(crate) fn knows_change(&self, handle: Handle, version: u64) -> bool {
         self.inner.known.has_changed(handle, version)
+    }
+
+    /// Returns true if a known fact has ended this very login.
+    pub(crate) fn knows_end(&self, handle: Handle) -> bool {
+        self.inner.known.has_ended(handle)
+    }
+
+    /// Returns true if a known fact has ended a login: this very one, or all of its subject.
+    pub(crate) fn knows_end_of(&self, handle: Handle, subject: &str, stamp: Option<Stamp>) -> bool {
+        let known = &self.inner.known;
+        let stamp = stamp.filter(|stamp| known.is_current(*stamp));
+        let status = known.status(handle, subject, stamp);
+        matches!(status, LoginStatus::Ended | LoginStatus::EndedWithSubject)
     }
 
     /// Returns the stamp of a login that begins at the last entry that was applied.

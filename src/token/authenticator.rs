@@ -1136,6 +1136,17 @@ where
         self.with_opened(token, |claims, _| Ok((claims.handle, fields_in(claims))))
     }
 
+    /// Returns true if the log is known to have ended the login of a token.
+    pub(crate) fn knows_end(&self, token: &str) -> Result<bool> {
+        let Some(view) = &self.revocations else {
+            return Ok(false);
+        };
+        self.with_opened(token, |claims, _| {
+            let subject = claims.subject.decode();
+            Ok(view.knows_end_of(claims.handle, &subject, claims.stamp))
+        })
+    }
+
     /// The time by which each token that there is has expired.
     fn last_expiry(&self) -> Result<Revocation> {
         let latest = self.now()?.saturating_add(self.policy.last_secs());

@@ -39,13 +39,16 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// A browser that loses the cookies has been reported.
     pub(crate) has_reported_loss: Arc<AtomicBool>,
+    /// A logout at a path without the cookie that its login goes on with has been reported.
+    pub(crate) has_reported_path: Arc<AtomicBool>,
     /// Caller that a test sets, without a credential.
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     pub(crate) assumed: Option<Auth<D>>,
 }
 
 clone_fields!(LayerConfig<D> {
-    auth, transport, origins, clock, pages, passive, observer, has_reported_loss;
+    auth, transport, origins, clock, pages, passive, observer, has_reported_loss,
+    has_reported_path;
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     assumed
 });
@@ -140,6 +143,16 @@ impl<D> LayerConfig<D> {
         });
     }
 
+    /// Reports an access cookie that this node did not issue, although it counts as absent.
+    pub(crate) fn report_unknown(&self, line: &RequestLine) {
+        self.observe(&Event::Denied {
+            denied: Denied::UnknownCredential,
+            login: None,
+            method: Some(line.method()),
+            path: Some(line.path()),
+        });
+    }
+
     /// Reports, once, a browser that drops the cookies of a response: the page is served over plain
     /// HTTP.
     pub(crate) fn report_loss<H: Headers + ?Sized>(&self, headers: &H) {
@@ -153,16 +166,25 @@ impl<D> LayerConfig<D> {
         }
     }
 
-    /// Refuses a path to which the browser sends no refresh cookie.
-    pub(crate) fn check_refresh_path(&self, line: &RequestLine) -> Result<()> {
-        match self.transport.refresh() {
-            Some(cookie) if !cookie.present.is_sent_to(line.path()) => Err(Error::misuse(format!(
-                "a logout without a credential, at a path to which the browser sends no refresh cookie: the \
-                 response removes the cookies, but a login whose access cookie was removed goes on until it \
-                 expires. Put the route of the logout below {}",
-                cookie.present.path(),
+    /// Refuses a path of a logout to which the browser does not send the cookie that its login goes on with.
+    pub(crate) fn check_logout_path(&self, line: &RequestLine) -> Result<()> {
+        let cookie = self.transport.refresh().or(self.transport.access());
+        match cookie.map(|cookie| &cookie.present) {
+            Some(cookie) if !cookie.is_sent_to(line.path()) => Err(Error::misuse(format!(
+                "a logout at a path to which the browser does not send the cookie `{}`: a request without a \
+                 credential removes the cookies, and its login goes on until it expires. Put the route of \
+                 the logout below {}",
+                cookie.name(),
+                cookie.path(),
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// Reports, once, the route of a logout that works only as long as the browser has the access cookie.
+    pub(crate) fn report_misplaced(&self, error: &Error) {
+        if !self.has_reported_path.swap(true, Relaxed) {
+            self.report_error(Act::Revoke, error);
         }
     }
 

@@ -126,6 +126,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 passive: None,
                 observer,
                 has_reported_loss: Arc::default(),
+                has_reported_path: Arc::default(),
                 #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
                 assumed: None,
             }),

@@ -169,6 +169,15 @@ impl<D: Send + Sync + 'static> RequestCredentials<D> {
         cookies.any(|cookie| cookie.find(self, |_| true) != Found::Absent)
     }
 
+    /// Returns whether the request has an access cookie, although it carries no credential.
+    pub(crate) fn carries_unknown(&self) -> bool {
+        let cookie = self.config.transport.access();
+        cookie.is_some_and(|cookie| {
+            cookie.find(self, |value| !value.is_empty()) != Found::Absent
+                && cookie.find(self, |value| self.is_well_formed(value)) == Found::Absent
+        })
+    }
+
     fn is_well_formed(&self, value: &str) -> bool {
         self.config.auth.is_well_formed(value)
     }

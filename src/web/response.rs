@@ -64,7 +64,10 @@ where
     };
     if let Some(denial) = denial {
         let login = caller.as_ref().map(|caller| caller.identity().into());
-        config.report(denial, &head.line, login, tried.as_ref());
+        match denial {
+            Denial::Absent if request.carries_unknown() => config.report_unknown(&head.line),
+            denial => config.report(denial, &head.line, login, tried.as_ref()),
+        }
         // A mistake that neither an observed authenticator nor a call of `SignIn` has reported: of an
         // extractor, of a handler, or of an authenticator without an observer.
         let error = denial.error().filter(|error| error.is_unreported_misuse());

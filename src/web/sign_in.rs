@@ -1,6 +1,7 @@
 //! Login, refresh and logout from a handler.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -614,19 +615,20 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Logs the caller out: revokes the credentials that the request carries, and removes the cookies. Returns
     /// `Ok` also for a credential that has expired, was revoked or is invalid, and for a request without one,
     /// such as a second click: nothing ends then. Both credentials of a hybrid are one login, and end by one
-    /// call of the authenticator.
+    /// call of the authenticator; if that ends nothing, each one is tried.
     ///
-    /// Put the route below the path of the [refresh cookie](crate::web::Transport::refresh_cookie), if there is
-    /// one. At another path, the browser sends the access token alone, also an expired one, and that ends the
-    /// login too. But if the layer has [removed](crate::web::AuthLayer#rejected-cookies) the expired access
+    /// Put the route below the path of the [refresh cookie](crate::web::Transport::refresh_cookie), or of the
+    /// cookie if there is one alone. At another path, the browser sends at most the access token of a hybrid,
+    /// also an expired one, and that ends the login too: the first such logout is reported as a *misuse*, once
+    /// in a process. But if the layer has [removed](crate::web::AuthLayer#rejected-cookies) the expired access
     /// cookie before, the request carries nothing, and the login goes on in the store.
     ///
     /// # Errors
     ///
     /// *Unavailable*, also if the row of the login does not decode: the login may still be valid and
     /// the cookies stay. Log out again. *Misuse*, although the cookies are removed, if the request carries no
-    /// credential, and its path is not below that of the refresh cookie: a login may go on until it expires,
-    /// also for a thief with a copy.
+    /// credential, and its path is not below that of the cookie: a login may go on until it expires, also for a
+    /// thief with a copy.
     ///
     /// # Cancel safety
     ///
@@ -635,10 +637,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.reply().ask();
         let (auth, credentials) = (self.authenticator(), self.revocable()?);
         let request = self.request();
-        let reached = match credentials.is_empty() {
-            true => request.config.check_refresh_path(&request.head.line),
-            false => Ok(()),
-        };
+        let mut reached = request.config.check_logout_path(&request.head.line);
+        if !credentials.is_empty()
+            && let Err(error) = mem::replace(&mut reached, Ok(()))
+            && request.carried().is_ok_and(|carried| !carried.is_bearer())
+        {
+            request.config.report_misplaced(&error);
+        }
         // A refresh credential ends its login with all access tokens, which are not ended again: one act of
         // the user is one entry of the log, and one event. It is the first one of all.
         let refresh = self.request().refreshable().ok().flatten();

@@ -6,7 +6,8 @@ use statewise::migrating::Migrating;
 use statewise::observer::{Denied, Event, Observer};
 use statewise::revocation::MemoryLog;
 use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on};
-use statewise::web::{Require, Transport};
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::web::{Cookie, Require, Transport};
 use statewise::{Authenticator as _, DynAuthenticator, Login, Observed, Revocation};
 use tower_service::Service as _;
 
@@ -142,6 +143,34 @@ fn denials_are_reported_once_with_the_caller() {
     assert!(notes.take().is_empty());
 }
 
+/// A token of a key that the node does not have counts as absent in a cookie, as it is none of its own. The
+/// operator learns of it.
+#[test]
+fn a_cookie_of_another_key_is_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let other = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(900))
+        .clock(clock.clone());
+    let mut there = Browser::of(&layer(Arc::new(other.build().unwrap()), transport()));
+    there.log_in("alice");
+    let auth = Observed::new(tokens(&clock), Arc::new(notes.clone()));
+    let mut here = Browser::of(&layer(Arc::new(auth), transport()));
+    here.get("/me");
+    assert_eq!(notes.take(), ["no_credential - GET /me"]);
+    let (name, value) = there.jar.iter().next().unwrap();
+    for (value, expected) in [
+        (value.0.as_str(), "unknown_credential - GET /me"),
+        ("text", "unknown_credential - GET /me"),
+        ("", "no_credential - GET /me"),
+    ] {
+        let answer = here.send("GET", "/me", &[("cookie", &format!("{name}={value}"))]);
+        assert_eq!(answer.status, 401);
+        assert_eq!(notes.take(), [expected]);
+    }
+}
+
 #[test]
 fn a_failed_login_and_a_request_of_another_origin_are_reported() {
     let (clock, notes) = (ManualClock::default(), Notes::default());
@@ -269,28 +298,123 @@ fn a_logout_of_a_hybrid_is_reported_once() {
     let (clock, notes) = (ManualClock::default(), Notes::default());
     let auth = Observed::new(hybrid(&store(), &clock), Arc::new(notes.clone()));
     let mut browser = Browser::of(&layer(Arc::new(auth), two_cookies()).clock(clock.clone()));
+    let misplaced = |noted: &[String]| {
+        let [note] = noted else {
+            panic!("{noted:?}");
+        };
+        let expected =
+            "revoke misuse: a logout at a path to which the browser does not send the cookie";
+        assert!(note.starts_with(expected) && note.ends_with("below /auth"));
+        assert!(note.contains("`__Secure-refresh`"), "{note}");
+    };
+    let mut reported = 0;
     for path in ["/auth/logout", "/logout"] {
         for later in [0, 601] {
             browser.post("/auth/login", &[("x-user", "alice")]);
             clock.advance(seconds(later));
             notes.take();
-            browser.post(path, &[]);
+            assert_eq!(browser.post(path, &[]).status, 200);
+            let mut noted = notes.take();
             let lifetime = seconds(600);
             let expected = format!("revoked alice {:?}", Revocation::Within(lifetime));
-            assert_eq!(notes.take(), [expected]);
+            assert_eq!(noted.pop(), Some(expected));
+            // Its first logout tells the service of a route at the wrong path, while it still works.
+            if !noted.is_empty() {
+                assert_eq!(path, "/logout");
+                misplaced(&noted);
+                reported += 1;
+            }
         }
     }
+    assert_eq!(reported, 1);
     // A second click ends nothing. At a path without the refresh cookie, a login may go on: a mistake of the
     // service.
     browser.post("/auth/logout", &[]);
     assert!(notes.take().is_empty());
     for _ in 0..2 {
-        browser.post("/logout", &[]);
+        assert_eq!(browser.post("/logout", &[]).status, 500);
         let mut noted = notes.take();
         noted.retain(|event| event.contains("misuse"));
-        assert_eq!(noted.len(), 1, "{noted:?}");
-        let expected = "revoke misuse: a logout without a credential";
-        assert!(noted[0].starts_with(expected) && noted[0].ends_with("below /auth"));
+        misplaced(&noted);
+    }
+}
+
+/// The browser sends no session at another path either.
+#[test]
+fn a_logout_at_a_path_without_the_session_is_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = Observed::new(sessions(&store(), &clock), Arc::new(notes.clone()));
+    let cookie = Cookie::builder().name("__Secure-id").path("/auth");
+    let narrow = Transport::cookie(cookie.build().unwrap());
+    let mut browser = Browser::of(&layer(Arc::new(auth), narrow));
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    let mut copy = browser.clone();
+    notes.take();
+    let answer = browser.post("/logout", &[]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (500, 1));
+    let mut noted = notes.take();
+    noted.retain(|note| note.contains("misuse"));
+    assert!(
+        noted.len() == 1 && noted[0].contains("`__Secure-id`") && noted[0].contains("below /auth")
+    );
+    // The login goes on.
+    assert_eq!(copy.post("/auth/logout", &[]).body, "Immediate");
+    assert_eq!(notes.take(), ["revoked alice Immediate"]);
+}
+
+/// A logout that ends nothing names no login: it has ended before, and with its own event.
+#[test]
+fn the_end_of_a_hybrid_is_reported_once() {
+    let clock = ManualClock::default();
+    for has_log in [true, false] {
+        let notes = Notes::default();
+        let log = Arc::new(FaultyLog::new(MemoryLog::new().unwrap()));
+        let auth: Arc<dyn DynAuthenticator<()>> = match has_log {
+            true => Arc::new(Observed::new(
+                revocable_hybrid(&log, &clock),
+                Arc::new(notes.clone()),
+            )),
+            false => Arc::new(Observed::new(
+                hybrid(&store(), &clock),
+                Arc::new(notes.clone()),
+            )),
+        };
+        block_on(auth.upkeep().tick()).unwrap();
+        let within = |secs| Revocation::Within(seconds(secs));
+        let bound = within(if has_log { 5 } else { 600 });
+        let mut browser = Browser::of(&layer(auth.clone(), two_cookies()).clock(clock.clone()));
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let copy = browser.clone();
+        notes.take();
+        browser.post("/auth/logout", &[]);
+        assert_eq!(notes.take(), [format!("revoked alice {bound:?}")]);
+        // Again, with both credentials.
+        let answer = copy.clone().post("/auth/logout", &[]);
+        assert_eq!(answer.body, format!("{bound:?}"));
+        assert!(
+            notes
+                .take()
+                .iter()
+                .all(|note| note.starts_with("revoked - "))
+        );
+        // A new login replaces nothing then, nor after a logout everywhere.
+        for ends_all in [false, true] {
+            let mut again = copy.clone();
+            if ends_all {
+                again.post("/auth/login", &[("x-user", "alice")]);
+                block_on(auth.revoke_all("alice")).map(drop).unwrap();
+            }
+            notes.take();
+            assert_eq!(
+                again.post("/auth/login", &[("x-user", "alice")]).status,
+                200
+            );
+            let noted = notes.take();
+            assert!(
+                noted.len() == 1 && noted[0].starts_with("issued "),
+                "{noted:?}"
+            );
+        }
     }
 }
 
@@ -313,6 +437,7 @@ fn a_logout_in_a_change_of_strategy_is_reported_once() {
         notes.take();
         assert_eq!(browser.post(path, &[]).status, 200);
         let mut noted = notes.take();
+        noted.retain(|note| !note.contains("misuse: a logout at a path"));
         noted.retain(|note| !note.starts_with("Verified") && !note.starts_with("Rotated"));
         let (others, acts): (Vec<_>, Vec<_>) =
             noted.iter().partition(|note| note.starts_with("LoggedOut"));

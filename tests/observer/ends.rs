@@ -168,7 +168,7 @@ fn a_login_of_another_strategy_is_reported() {
     let new = hybrid(sessions(&store(10), &clock), &clock);
     let auth = Migrating::builder(old, new).clock(clock.clone()).build();
     let auth = Observed::new(auth.unwrap(), notes.clone());
-    for is_logout in [false, true] {
+    for act in ["issue", "revoke", "revoke_listed"] {
         let old = log_in(auth.inner().strategies().0);
         let upgraded = block_on(auth.refresh(secret(&old))).unwrap();
         let [old_id, upgraded_id] = [&old, &upgraded].map(id);
@@ -177,7 +177,29 @@ fn a_login_of_another_strategy_is_reported() {
             notes.take(),
             [ended, format!("rotated alice {upgraded_id}")]
         );
-        if is_logout {
+        if act == "revoke_listed" {
+            let new = auth.inner().strategies().1;
+            let page = block_on(new.sessions("alice", None)).unwrap();
+            let mut listed = page.sessions.iter();
+            let listed = listed.find(|listed| listed.id() == upgraded_id).unwrap();
+            for is_ended in [true, false] {
+                let logout = block_on(auth.revoke_listed(listed)).unwrap();
+                let mut noted = notes.take();
+                let revoked = noted.pop().unwrap();
+                assert!(revoked.starts_with("RevokeId revoked "), "{revoked}");
+                assert!(
+                    revoked.contains(&format!("alice {upgraded_id}")),
+                    "{revoked}"
+                );
+                assert_eq!(logout.login().is_some(), is_ended);
+                let ended = format!("RevokeId ended LoggedOut alice {old_id} by {upgraded_id} ");
+                assert_eq!(noted.len(), usize::from(is_ended), "{noted:?}");
+                assert!(
+                    noted.iter().all(|note| note.starts_with(&ended)),
+                    "{noted:?}"
+                );
+            }
+        } else if act == "revoke" {
             let logout = block_on(auth.revoke(upgraded.refreshable().reveal())).unwrap();
             assert_eq!(logout.login().unwrap().id(), upgraded_id);
             let others: Vec<_> = logout.others().map(|login| login.id()).collect();

@@ -13,7 +13,7 @@ use statewise::store::CachedStore;
 use statewise::store::contract::Stamp;
 use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on, give_up_after};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Error, Login, Observed, Result, Revocation};
+use statewise::{Authenticator, Error, Login, Observed, Rejection, Result, Revocation};
 
 use crate::notes::{Notes, secret, store, tokens};
 use crate::tokens::view;
@@ -135,6 +135,34 @@ fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     }
     let (late, seen) = node();
     assert_eq!(learn(&late, &seen), nothing);
+}
+
+/// A node that follows another log than the rest rejects their logins as revoked, although nobody has revoked
+/// them. One that has seen the loss of its log has said so.
+#[test]
+fn logins_of_another_log_are_reported_once() {
+    let (clock, shared, own) = (ManualClock::default(), log(), log());
+    let (one, notes_of_one) = node(&shared, &clock);
+    let (other, notes_of_other) = node(&own, &clock);
+    assert!(learn(&one, &notes_of_one).is_empty());
+    assert!(learn(&other, &notes_of_other).is_empty());
+    let issued = block_on(one.issue(Login::new("alice"))).unwrap();
+    assert!(block_on(one.verify(secret(&issued))).is_ok());
+    notes_of_one.take();
+    assert!(learn(&one, &notes_of_one).is_empty());
+    for reported in [true, false] {
+        let error = block_on(other.verify(secret(&issued))).unwrap_err();
+        assert_eq!(error.rejection(), Some(Rejection::Revoked));
+        notes_of_other.take();
+        let expected: &[&str] = if reported { &["other log"] } else { &[] };
+        assert_eq!(learn(&other, &notes_of_other), expected);
+    }
+    // After a loss that it has seen.
+    shared.inner().start_over(7);
+    assert_eq!(learn(&one, &notes_of_one), ["log lost"]);
+    assert!(block_on(one.verify(secret(&issued))).is_err());
+    notes_of_one.take();
+    assert!(learn(&one, &notes_of_one).is_empty());
 }
 
 /// Each node that has read or appended the lost end of a log reports the loss once, even if other entries stand in

@@ -144,6 +144,7 @@ impl Observer for Notes {
             Event::LogFailed { calls, error } => format!("log failed {calls}: {error}"),
             Event::LogLost => "log lost".to_owned(),
             Event::LogShortened => "log shortened".to_owned(),
+            Event::OtherLog => "other log".to_owned(),
             other => panic!("not known here: {other:?}"),
         };
         self.told.lock().unwrap().push(told);

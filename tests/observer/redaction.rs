@@ -94,6 +94,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let missing_role = Denied::MissingRole { any_of: &any_of };
         for denied in [
             Denied::NoCredential,
+            Denied::UnknownCredential,
             Denied::Unclear,
             Denied::FailedLogin { tried: None },
             Denied::FailedLogin {
@@ -140,6 +141,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         observer.observe(&Event::LogFailed { calls: 2, error });
         observer.observe(&Event::LogLost);
         observer.observe(&Event::LogShortened);
+        observer.observe(&Event::OtherLog);
         let effective = Some(effective);
         for (by, effective) in [(Some((&caller).into()), effective), (None, None)] {
             observer.observe(&Event::Ended {

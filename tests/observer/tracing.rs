@@ -103,6 +103,7 @@ fn events_by_level_with_fields_by_name() {
         format!("INFO updated {on_phone} act=\"update\" roles=[\"reader\", \"a b\\n\"]"),
         format!("INFO revoked others {on_phone} count=0 effective=Immediate"),
         denied("TRACE", "no_credential"),
+        denied("INFO", "unknown_credential"),
         denied("DEBUG", "unclear"),
         denied("INFO", "failed_login"),
         denied("INFO", "failed_login") + " tried=\"alice\"",
@@ -125,9 +126,14 @@ fn events_by_level_with_fields_by_name() {
         "WARN revoked everything effective=Immediate".to_owned(),
         "WARN key retired kid=\"FT-zxqrzbyc\" effective=Immediate".to_owned(),
         format!("WARN revocation log took no entry calls=2 error=\"{could_not}: full\""),
-        "WARN revocation log began anew: its data were lost".to_owned(),
+        "WARN revocation log began anew: its data were lost. Logins from before are rejected; to admit them, \
+         set `accept_other_incarnations`"
+            .to_owned(),
         "WARN revocation log lost its last entries: if a node stopped at the same time, or the same server \
          keeps sessions, end all logins"
+            .to_owned(),
+        "WARN logins of another revocation log are rejected as revoked: give all nodes one log, unless it was \
+         lost before this node started"
             .to_owned(),
         format!(
             "INFO ended {} act=\"issue\" cause=\"replaced\" by={another} effective=Immediate",

@@ -771,20 +771,31 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        if self.logins.parse(credential).is_some() {
+        if let Some(presented) = self.logins.parse(credential) {
             return Ok(match self.logins.end(credential).await? {
                 Ended::Login(row, _) => {
                     let effective = self.append_end_of(row.handle(), row.subject()).await;
                     Logout::new(effective).of(row.handle(), row.fields)
                 }
                 // An earlier call may have removed the row, and failed to append to the log.
-                Ended::Unproven | Ended::Absent => self.effective(false).into(),
+                Ended::Unproven | Ended::Absent => {
+                    let handle = presented.handle();
+                    let view = self.tokens.revocations();
+                    let is_in_log = view.is_some_and(|view| view.knows_end(handle));
+                    self.effective(is_in_log).into()
+                }
             });
         }
         let (handle, fields) = self.tokens.prove(credential)?;
         let now = self.logins.now()?;
-        let ended = self.end(handle, fields.subject(), now).await?;
-        Ok(Logout::new(ended.effective).of(handle, fields))
+        let removed = self.store().remove(handle, fields.subject(), now).await?;
+        let is_in_log = self.tokens.knows_end(credential)?;
+        // Without a row, it has ended before. An earlier call may have failed to append that to the log.
+        if removed.count == 0 && (is_in_log || self.tokens.revocations().is_none()) {
+            return Ok(self.effective(is_in_log).into());
+        }
+        let effective = self.append_end_of(handle, fields.subject()).await;
+        Ok(Logout::new(effective).of(handle, fields))
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
