@@ -1,14 +1,14 @@
 //! An authenticator from a configuration file, in any format that serde reads.
 //!
 //! ```toml
-//! strategy = "hybrid"              # or "sessions", or "tokens": nothing else changes
+//! strategy = "hybrid"              # or "sessions", or "tokens": nothing else here changes
 //! preset = "aal2"
 //!
 //! store_env = "DATABASE_URL"       # redis://.., postgres://.., mysql://..; or store = "memory"
 //!
 //! idle = "45m"
 //! absolute = "12h"
-//! limit = 5
+//! # limit = 5                      # sessions and the hybrid only: tokens cannot count logins
 //!
 //! issuer = "https://auth.example"
 //! audience = "api"
@@ -47,8 +47,8 @@
 //! # Fields
 //!
 //! Fields of a strategy that is not chosen are checked and have no effect, so that one file serves all
-//! three. A field that the chosen strategy cannot honour is refused. Times are texts with a unit:
-//! `s`, `m`, `h` or `d`.
+//! three. A field that promises what the chosen strategy or transport cannot honour is refused. Times are
+//! texts with a unit: `s`, `m`, `h` or `d`.
 //!
 //! | field | default | meaning |
 //! |---|---|---|
@@ -62,16 +62,16 @@
 //! | `remembered_idle`, `remembered_absolute` | as all other logins | timeouts of remembered logins, both or neither; tokens have no idle one |
 //! | `rotate_after` | never, or that of the preset | sessions: age at which a credential is replaced |
 //! | `limit` | unlimited, or that of the preset | logins per subject; refused for tokens |
-//! | `limit_reached` | evict_oldest | or `evict_least_recently_used`, `reject` |
+//! | `limit_reached` | evict_oldest | or `evict_least_recently_used`, `reject`; refused without `limit`, and for tokens |
 //! | `reject_orphaned` | false | treat an orphaned credential as stolen; refused for tokens |
 //! | `issuer`, `audience` | required for tokens and the hybrid | claims `iss` and `aud` |
 //! | `token_lifetime` | required for tokens and the hybrid | lifetime of one token |
 //! | `key_env`, `key_file` | one is required for tokens and the hybrid | the variable or the file that contains the key: the text of a [`Key`] or of a [`MasterKey`], or with a feature for public keys a private key in PEM |
 //! | `key_in_clear` | none | the key itself, for tests: each reader of the file can log in as anyone |
-//! | `verify_key_env`, `verify_key_file` | none | another key that verifies and does not sign: the next one before a rotation, the previous one after it |
+//! | `verify_key_env`, `verify_key_file` | none | another key, which verifies and does not sign: the next one before a rotation, the previous one after it |
 //! | `algorithm` | HS256 | or `HS384`, `HS512`: of a [`Key`] or [`MasterKey`] |
 //! | `revocations` | 5s | tokens and the hybrid: time within which a logout counts on every node; `none` lets tokens live until they expire |
-//! | `transport` | cookie | or `bearer`, `both` |
+//! | `transport` | cookie | or `bearer`, `both`; all of `cookie` is refused with `bearer` |
 //! | `cookie.name`, `cookie.domain`, `cookie.path`, `cookie.max_age` | those of [`CookieBuilder`] | |
 //! | `cookie.same_site` | Lax | or `Strict`, `None` |
 //! | `cookie.partitioned` | false | |
@@ -226,8 +226,29 @@ impl Config {
                 )?;
             }
         }
-        self.bound()?;
+        self.check_sources(strategy)?;
+        if let (Some(preset), None, true) = (self.preset(), self.bound()?, strategy != "sessions") {
+            return Err(preset.weaker(
+                "`revocations` is none, so that a logout would not end tokens: set a time such as \"5s\" \
+                 (NIST SP 800-63B-4, section 5.1 (SHALL); OWASP ASVS 7.4.1)",
+            ));
+        }
+        if let (Some("bearer"), Some(name)) = (fields.text("transport"), fields.first_of("cookie."))
+        {
+            return Err(Error::misuse(format!(
+                "`{name}` has no effect with the bearer transport: remove it, or choose cookie or both \
+                 as `transport`"
+            )));
+        }
         self.transport()?;
+        if strategy != "tokens"
+            && fields.given("limit_reached").is_some()
+            && fields.given("limit").is_none()
+        {
+            return Err(Error::misuse(
+                "`limit_reached` has no effect without `limit`: set a `limit`, or remove it",
+            ));
+        }
         if strategy == "sessions" {
             return Ok(());
         }
@@ -241,10 +262,10 @@ impl Config {
                  that it would end while its token lives; lengthen `idle`",
             ));
         }
-        let unkept = ["limit", "reject_orphaned"];
+        let unkept = ["limit", "limit_reached", "reject_orphaned"];
         let unkept = unkept.iter().find(|name| match **name {
-            "limit" => fields.given("limit").is_some(),
-            name => fields.flag(name),
+            "reject_orphaned" => fields.flag("reject_orphaned"),
+            name => fields.given(name).is_some(),
         });
         match unkept.filter(|_| strategy == "tokens") {
             Some(name) => Err(Error::misuse(format!(
@@ -275,17 +296,51 @@ impl Config {
         D: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         self.check()?;
-        let strategy = self.fields.text("strategy");
         match self.secret("store", "store")? {
             Some(address) => self.build_over(address.trim()).await,
-            None if strategy == Some("tokens") && self.bound()?.is_none() => {
-                Ok(Arc::new(self.tokens::<D>(None)?.build()?))
-            }
-            None => Err(Error::misuse(
+            // Tokens without revocations: all others are checked to have one.
+            None => Ok(Arc::new(self.tokens::<D>(None)?.build()?)),
+        }
+    }
+
+    /// Checks where the store and the keys come from, without reading them.
+    fn check_sources(&self, strategy: &str) -> Result<()> {
+        if self.source("store", "store")?.is_none()
+            && (strategy != "tokens" || self.bound()?.is_some())
+        {
+            return Err(Error::misuse(
                 "`store` is missing: sessions and the hybrid are kept in it, and so are revocations of \
                  tokens; tokens do without if `revocations` is none",
-            )),
+            ));
         }
+        // An address in a variable or a file is checked when it is read.
+        if let Some(address) = self.fields.text("store") {
+            self.refuse_volatile(address.trim())?;
+        }
+        let key = self.source("key", "key_in_clear")?;
+        let verifies = self.source("verify_key", "")?;
+        if strategy != "sessions" && key.is_none() {
+            return Err(no_key());
+        }
+        match (key, verifies) {
+            (Some(Source::Variable(one)), Some(Source::Variable(other))) if one == other => {
+                Err(same_key("env"))
+            }
+            (Some(Source::File(one)), Some(Source::File(other))) if one == other => {
+                Err(same_key("file"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a store in memory if the file requires a durable one.
+    fn refuse_volatile(&self, address: &str) -> Result<()> {
+        if address == "memory" && self.fields.flag("require_durable") {
+            return Err(Error::misuse(
+                "`require_durable`: a store in memory ends with the process; name another `store`",
+            ));
+        }
+        Ok(())
     }
 
     /// Builds the layer of a web service over the authenticator that [`build`](Self::build) has
@@ -507,12 +562,7 @@ impl Config {
     }
 
     fn tokens<D>(&self, view: Option<&RevocationView>) -> Result<TokenBuilder<D>> {
-        let key = self.key("key", "key_in_clear")?.ok_or_else(|| {
-            Error::misuse(
-                "`key_env` is missing: name the variable that contains the key (`cargo run --example \
-                 key` prints one), or a `key_file`",
-            )
-        })?;
+        let key = self.key("key", "key_in_clear")?.ok_or_else(no_key)?;
         let mut ring = Keyring::new(key);
         if let Some(other) = self.key("verify_key", "")? {
             ring = ring.verify_with(other);
@@ -568,33 +618,65 @@ impl Config {
         key.map(Some).map_err(|error| in_field(group, &error))
     }
 
-    /// Reads a text that may be a secret: given itself as `inline`, or in a variable or a file.
+    /// Reads a text that may be a secret.
     fn secret(&self, group: &str, inline: &str) -> Result<Option<String>> {
+        let Some(source) = self.source(group, inline)? else {
+            return Ok(None);
+        };
+        let text = match source {
+            Source::Inline(text) => text.to_owned(),
+            Source::Variable(name) => std::env::var(name).map_err(|_| {
+                Error::misuse(format!(
+                    "`{group}_env` names a variable of the environment that is not set, or is no \
+                     text: set it before the start"
+                ))
+            })?,
+            Source::File(path) => std::fs::read_to_string(Path::new(path)).map_err(|error| {
+                Error::misuse(format!(
+                    "`{group}_file` names a file that cannot be read: {}",
+                    error.kind()
+                ))
+            })?,
+        };
+        Ok(Some(text))
+    }
+
+    /// Returns where a text that may be a secret is: given itself as `inline`, or in a variable or a
+    /// file.
+    fn source(&self, group: &str, inline: &str) -> Result<Option<Source<'_>>> {
         let [variable, file] = [format!("{group}_env"), format!("{group}_file")];
         let of = |name: &str| self.fields.text(name);
-        let misuse = |problem: String| Err(Error::misuse(problem));
         match (of(inline), of(&variable), of(&file)) {
             (None, None, None) => Ok(None),
-            (Some(text), None, None) => Ok(Some(text.to_owned())),
-            (None, Some(name), None) => match std::env::var(name) {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => misuse(format!(
-                    "`{variable}` names a variable of the environment that is not set, or is no \
-                     text: set it before the start"
-                )),
-            },
-            (None, None, Some(path)) => match std::fs::read_to_string(Path::new(path)) {
-                Ok(text) => Ok(Some(text)),
-                Err(error) => misuse(format!(
-                    "`{file}` names a file that cannot be read: {}",
-                    error.kind()
-                )),
-            },
-            _ => misuse(format!(
+            (Some(text), None, None) => Ok(Some(Source::Inline(text))),
+            (None, Some(name), None) => Ok(Some(Source::Variable(name))),
+            (None, None, Some(path)) => Ok(Some(Source::File(path))),
+            _ => Err(Error::misuse(format!(
                 "`{variable}`, `{file}` and the value itself exclude each other: give one of them"
-            )),
+            ))),
         }
     }
+}
+
+/// Where a text that may be a secret is.
+enum Source<'a> {
+    Inline(&'a str),
+    Variable(&'a str),
+    File(&'a str),
+}
+
+fn no_key() -> Error {
+    Error::misuse(
+        "`key_env` is missing: name the variable that contains the key (`cargo run --example key` \
+         prints one), or a `key_file`",
+    )
+}
+
+fn same_key(place: &str) -> Error {
+    Error::misuse(format!(
+        "`verify_key_{place}` names the key of `key_{place}`: name the next or the previous key, or \
+         remove it"
+    ))
 }
 
 /// Puts the name of a field before a mistake that its value is.

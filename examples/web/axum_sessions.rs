@@ -39,11 +39,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use statewise::observer::TracingObserver;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
 use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, Visitor, local_path};
-use statewise::{Authenticator, Login};
+use statewise::{Authenticator, Login, Observed};
 
 use pages::{escaped, form, page};
 use passwords::{Credentials, Passwords};
@@ -54,6 +55,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(std::io::stderr)
+        // Colors only for a terminal.
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
     // To use another store, change this line only.
     let store = MemoryStore::with_capacity(100_000)?;
     let auth = SessionAuthenticator::builder(store)
@@ -61,6 +68,8 @@ async fn main() -> Result<(), Failure> {
         .absolute(12 * 60 * MINUTE)
         .limit(Limit::EvictOldest(20))
         .build()?;
+    // Writes logins, logouts, refusals and outages to the log.
+    let auth = Observed::new(auth, Arc::new(TracingObserver::new()));
     // Removes expired sessions from the store.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     let auth = Arc::new(auth);
@@ -76,14 +85,17 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Sessions whose calls are reported.
+type Sessions<S> = Observed<SessionAuthenticator<S>>;
+
 /// State that handlers share.
 struct App<S> {
-    auth: Arc<SessionAuthenticator<S>>,
+    auth: Arc<Sessions<S>>,
     passwords: Passwords,
 }
 
 pub(crate) fn router<S: SessionStore>(
-    auth: Arc<SessionAuthenticator<S>>,
+    auth: Arc<Sessions<S>>,
     layer: AuthLayer,
     passwords: Passwords,
 ) -> Router {

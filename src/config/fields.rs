@@ -148,6 +148,14 @@ impl Fields {
             .ok_or_else(|| Error::misuse(format!("`{name}` is missing: {why}")))
     }
 
+    /// The first field of a table, whose name ends with a dot, that the file has.
+    pub(super) fn first_of(&self, table: &str) -> Option<&str> {
+        let mut names = self.0.keys();
+        names
+            .find(|name| name.starts_with(table))
+            .map(String::as_str)
+    }
+
     pub(super) fn time(&self, name: &str) -> Option<Duration> {
         self.text(name).and_then(duration)
     }

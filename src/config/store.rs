@@ -41,13 +41,8 @@ impl Config {
     where
         D: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let is_required = self.fields.flag("require_durable");
+        self.refuse_volatile(address)?;
         if address == "memory" {
-            if is_required {
-                return Err(Error::misuse(
-                    "`require_durable`: a store in memory ends with the process; name another `store`",
-                ));
-            }
             let capacity = self.fields.count("capacity").unwrap_or_default() as usize;
             let store = MemoryStore::with_capacity(capacity)?;
             return self.assemble(store, MemoryLog::new()?).await;
@@ -60,6 +55,13 @@ impl Config {
                 "`store` is none of: memory, {examples}"
             )));
         };
+        #[cfg(any(
+            feature = "redis",
+            feature = "sqlx-mysql",
+            feature = "sqlx-postgres",
+            feature = "sqlx-sqlite"
+        ))]
+        let is_required = self.fields.flag("require_durable");
         match *feature {
             #[cfg(feature = "redis")]
             "redis" => {

@@ -1,6 +1,6 @@
 //! Fields: unknown, missing, of another form, contradictory.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use statewise::config::Config;
 use statewise::testkit::block_on;
 
@@ -10,6 +10,33 @@ use crate::{complete, misuse, with};
 fn a_complete_file_serves_all_strategies() {
     for strategy in ["sessions", "tokens", "hybrid"] {
         with(complete(strategy), &json!({})).check().unwrap();
+    }
+}
+
+/// The example of the documentation, of which only the strategy changes.
+#[test]
+fn the_example_of_the_documentation_serves_all_strategies() {
+    let docs = include_str!("../../src/config.rs");
+    let example = docs.split("//! ```toml\n").nth(1).unwrap();
+    let example = example.split("//! ```\n").next().unwrap();
+    for strategy in ["sessions", "tokens", "hybrid"] {
+        let mut file = json!({});
+        let mut table = String::new();
+        for line in example.lines() {
+            let line = line.trim_start_matches("//!").split('#').next().unwrap();
+            if let Some((name, value)) = line.split_once('=') {
+                let value: Value = serde_json::from_str(value.trim()).unwrap();
+                file[format!("{table}{}", name.trim())] = value;
+            } else if let Some(name) = line.trim().strip_prefix('[') {
+                table = format!("{}.", name.trim_end_matches(']'));
+            }
+        }
+        assert_eq!(file["strategy"], "hybrid");
+        assert_eq!(file["cookie.same_site"], "Strict");
+        let config = with(file, &json!({"strategy": strategy}));
+        if let Err(error) = config.check() {
+            panic!("{strategy}: {error}");
+        }
     }
 }
 
@@ -205,28 +232,86 @@ fn contradictions_are_refused_by_name() {
             json!({"cookie": {"refresh_path": "auth"}}),
             "`cookie.refresh_path`: a cookie's path starts with /",
         ),
-    ] {
-        let text = misuse(with(complete(strategy), &changes).check());
-        assert!(text.contains(expected), "{changes}: {text}");
-    }
-    for (strategy, changes, expected) in [
         ("sessions", json!({"store": null}), "`store` is missing"),
         ("hybrid", json!({"store": null}), "`store` is missing"),
         ("tokens", json!({"store": null}), "`store` is missing"),
         (
             "sessions",
-            json!({"store": "mongodb://host"}),
-            "`store` is none of: memory, redis://",
-        ),
-        (
-            "sessions",
             json!({"require_durable": true}),
-            "`require_durable`: a store in memory",
+            "`require_durable`: a store in memory ends with the process; name another `store`",
         ),
         (
             "sessions",
             json!({"store_env": "NO_SUCH_VARIABLE_OF_STATEWISE"}),
             "exclude each other",
+        ),
+        (
+            "tokens",
+            json!({"key_in_clear": null}),
+            "`key_env` is missing: name the variable",
+        ),
+        (
+            "hybrid",
+            json!({"key_env": "TOKEN_KEY"}),
+            "`key_env`, `key_file` and the value itself exclude each other: give one of them",
+        ),
+        (
+            "hybrid",
+            json!({"key_file": "/no/such/file"}),
+            "exclude each other",
+        ),
+        (
+            "tokens",
+            json!({"key_in_clear": null, "key_env": "TOKEN_KEY", "verify_key_env": "TOKEN_KEY"}),
+            "`verify_key_env` names the key of `key_env`: name the next or the previous key",
+        ),
+        (
+            "hybrid",
+            json!({"key_in_clear": null, "key_file": "/keys/a", "verify_key_file": "/keys/a"}),
+            "`verify_key_file` names the key of `key_file`",
+        ),
+        (
+            "hybrid",
+            json!({"preset": "aal2", "revocations": "none"}),
+            "weaker than the preset aal2: `revocations` is none, so that a logout would not end tokens: set a time",
+        ),
+        (
+            "tokens",
+            json!({"preset": "aal2", "revocations": "none", "store": null}),
+            "weaker than the preset aal2: `revocations` is none",
+        ),
+        (
+            "sessions",
+            json!({"limit_reached": "reject"}),
+            "`limit_reached` has no effect without `limit`: set a `limit`",
+        ),
+        (
+            "tokens",
+            json!({"limit_reached": "reject"}),
+            "`limit_reached` cannot be honoured by tokens",
+        ),
+        (
+            "sessions",
+            json!({"transport": "bearer", "cookie": {"name": "__Host-id"}}),
+            "`cookie.name` has no effect with the bearer transport: remove it",
+        ),
+        (
+            "hybrid",
+            json!({"transport": "bearer", "cookie": {"refresh_path": "/auth"}}),
+            "`cookie.refresh_path` has no effect with the bearer transport",
+        ),
+    ] {
+        let config = with(complete(strategy), &changes);
+        let text = misuse(config.check());
+        assert!(text.contains(expected), "{changes}: {text}");
+        // The same in a build.
+        assert_eq!(misuse(block_on(config.build::<()>())), text);
+    }
+    for (strategy, changes, expected) in [
+        (
+            "sessions",
+            json!({"store": "mongodb://host"}),
+            "`store` is none of: memory, redis://",
         ),
         (
             "sessions",
@@ -237,11 +322,6 @@ fn contradictions_are_refused_by_name() {
             "sessions",
             json!({"store": null, "store_file": "/no/such/file"}),
             "`store_file` names a file that cannot be read",
-        ),
-        (
-            "tokens",
-            json!({"key_in_clear": null}),
-            "`key_env` is missing",
         ),
         (
             "hybrid",
@@ -255,18 +335,8 @@ fn contradictions_are_refused_by_name() {
         ),
         (
             "hybrid",
-            json!({"key_file": "/no/such/file"}),
-            "exclude each other",
-        ),
-        (
-            "hybrid",
             json!({"verify_key_file": "/no/such/file"}),
             "`verify_key_file` names a file",
-        ),
-        (
-            "hybrid",
-            json!({"preset": "aal2", "revocations": "none"}),
-            "call `revocations`",
         ),
         (
             "hybrid",

@@ -82,6 +82,8 @@ fn a_missing_right_is_named() {
         let mine = self::database(&owner);
         let missing = misuse(mine.check().await);
         assert!(missing.contains("call `migrate`"), "{missing}");
+        let missing = misuse(mine.require_durable().await);
+        assert!(missing.contains("call `migrate` first"), "{missing}");
         mine.migrate().await.unwrap();
         mine.check().await.unwrap();
         for (table, rights) in GRANTS {

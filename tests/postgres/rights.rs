@@ -102,6 +102,62 @@ fn assert_misuse(what: &str, answer: Result<(), Error>, names: &[&str]) {
     }
 }
 
+/// A schema is not created by the migration: both calls say to create it first, and so does a
+/// search path that leads to no schema.
+#[test]
+fn a_missing_schema_is_named() {
+    run(async {
+        let Some(server) = PostgresServer::start() else {
+            return;
+        };
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let admin = sqlx_pool(server, 1);
+        let over_sqlx = named(Postgres::over(sqlx_pool(server, 1)));
+        let pipelined = named(Postgres::connect(|| client_as(server, "postgres")));
+        let names = ["create the schema", "CREATE SCHEMA app"];
+        assert_misuse("sqlx, migrate", over_sqlx.migrate().await, &names);
+        assert_misuse("sqlx, check", over_sqlx.check().await, &names);
+        assert_misuse("pipelined, migrate", pipelined.migrate().await, &names);
+        assert_misuse("pipelined, check", pipelined.check().await, &names);
+        sql(&admin, "CREATE SCHEMA app").await;
+        over_sqlx.migrate().await.unwrap();
+        over_sqlx.check().await.unwrap();
+        pipelined.migrate().await.unwrap();
+        pipelined.check().await.unwrap();
+
+        sql(
+            &admin,
+            "CREATE ROLE lost LOGIN; ALTER ROLE lost SET search_path TO nowhere",
+        )
+        .await;
+        let lost = patient(Postgres::over(as_user(server, "lost")));
+        let names = ["create the schema", "search_path"];
+        assert_misuse("no path, migrate", lost.migrate().await, &names);
+        assert_misuse("no path, check", lost.check().await, &names);
+    });
+}
+
+/// Before the migration, nothing is known about tables that do not exist.
+#[test]
+fn durability_needs_the_tables() {
+    run(async {
+        let Some(server) = PostgresServer::start() else {
+            return;
+        };
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let over_sqlx = patient(Postgres::over(sqlx_pool(server, 1)));
+        let pipelined = patient(Postgres::connect(|| client_as(server, "postgres")));
+        let names = ["call `migrate` first"];
+        assert_misuse("sqlx", over_sqlx.require_durable().await, &names);
+        assert_misuse("pipelined", pipelined.require_durable().await, &names);
+        over_sqlx.migrate().await.unwrap();
+        // The server of the tests has `fsync=off`.
+        let names = ["a crash of the server would lose"];
+        assert_misuse("sqlx", over_sqlx.require_durable().await, &names);
+        assert_misuse("pipelined", pipelined.require_durable().await, &names);
+    });
+}
+
 /// A service with the documented grants and nothing else migrates where nothing is missing, checks,
 /// and does everything. Rejects a migration that creates what exists, and a lock that needs another
 /// right.

@@ -25,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use argon2::{Argon2, Params};
 use redis::aio::ConnectionManagerConfig;
-use statewise::Authenticator as _;
+use statewise::observer::TracingObserver;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::Redis;
 use statewise::web::{AuthLayer, Cookie, Transport};
+use statewise::{Authenticator as _, Observed};
 
 use client::{Client, Crowd};
 use example::passwords::Passwords;
@@ -122,7 +123,8 @@ fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
         // A failed login may leave a row behind, and several clients are one user.
         .limit(Limit::Unlimited)
         .build();
-    let auth = Arc::new(auth.unwrap());
+    let auth = Observed::new(auth.unwrap(), Arc::new(TracingObserver::new()));
+    let auth = Arc::new(auth);
     runtime.spawn(auth.upkeep().run(tokio::time::sleep));
     let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default())).unwrap();
     let users: Vec<_> = (0..USERS).map(|user| format!("user-{user}")).collect();

@@ -8,6 +8,8 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use statewise::Observed;
+use statewise::observer::TracingObserver;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
@@ -339,7 +341,8 @@ fn a_new_password_requires_a_recent_login() {
         .absolute(hour)
         .clock(clock.clone())
         .build();
-    let auth = Arc::new(auth.unwrap());
+    let auth = Observed::new(auth.unwrap(), Arc::new(TracingObserver::new()));
+    let auth = Arc::new(auth);
     let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default())).unwrap();
     let layer = layer.login_page("/login").unwrap();
     let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();

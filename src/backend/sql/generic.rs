@@ -156,6 +156,11 @@ impl<D: Driver> Database<D> {
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
+        Ok(self.reported().await?.unwrap_or(Durability::UNKNOWN))
+    }
+
+    /// Durability of the tables. `None` if there is none.
+    async fn reported(&self) -> Result<Option<Durability>> {
         let ask = async { Ok(self.driver.durability(&self.settings.tables).await?) };
         in_time(self.settings.deadline, ask, Error::from).await
     }
@@ -173,9 +178,7 @@ impl<D: Driver> Database<D> {
     ///
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
-        self.durability()
-            .await?
-            .require(self.settings.assume_durable)
+        Durability::require_of_tables(self.reported().await?, self.settings.assume_durable)
     }
 }
 

@@ -187,8 +187,9 @@ impl<L: Link> Postgres<L> {
     ///
     /// # Errors
     ///
-    /// *Misuse* if tables are missing that its user may not create, or if there is a pooler in
-    /// transaction mode without [`transaction_pooler`](PostgresBuilder::transaction_pooler).
+    /// *Misuse* if tables are missing that its user may not create, if their schema does not exist (it
+    /// is yours to create), or if there is a pooler in transaction mode without
+    /// [`transaction_pooler`](PostgresBuilder::transaction_pooler).
     /// *Unavailable* if the server could not answer.
     ///
     /// # Cancel safety
@@ -208,7 +209,7 @@ impl<L: Link> Postgres<L> {
         base.migrate(&format!("{schema}{begin}")).await
     }
 
-    /// Checks tables, the function, rights, write access, row security, isolation and pooler, and
+    /// Checks schemas, tables, the function, rights, write access, row security, isolation and pooler, and
     /// reports all problems at once. Call it at the start of a service, after `migrate`. It plans each statement without running it, and changes
     /// nothing.
     ///
@@ -264,6 +265,11 @@ impl<L: Link> Postgres<L> {
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
+        Ok(self.reported().await?.unwrap_or(Durability::UNKNOWN))
+    }
+
+    /// Durability of the tables. `None` if there is none.
+    async fn reported(&self) -> Result<Option<Durability>> {
         let base = &self.sessions.inner.base;
         let rows = base
             .rows(SessionQuery::Durability, &[], base.until()?)
@@ -272,13 +278,13 @@ impl<L: Link> Postgres<L> {
         let flag = |column| row.flag(column).ok_or(Failure::Unexpected);
         let (exists, synced, waits, standbys) = (flag(0)?, flag(1)?, flag(2)?, flag(3)?);
         let (crash, failover) = match (exists, synced, waits) {
-            (false, ..) => (Survives::Unknown, Survives::Unknown),
+            (false, ..) => return Ok(None),
             (true, false, _) => (Survives::NotAll, Survives::NotAll),
             (true, true, false) => (Survives::All, Survives::NotAll),
             (true, true, true) if standbys => (Survives::All, Survives::All),
             (true, true, true) => (Survives::All, Survives::Unknown),
         };
-        Ok(Durability::new(crash, failover))
+        Ok(Some(Durability::new(crash, failover)))
     }
 
     /// Fails unless every acknowledged write survives a crash of the server. Call it at the start
@@ -294,9 +300,7 @@ impl<L: Link> Postgres<L> {
     ///
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
-        self.durability()
-            .await?
-            .require(self.settings.assume_durable)
+        Durability::require_of_tables(self.reported().await?, self.settings.assume_durable)
     }
 }
 

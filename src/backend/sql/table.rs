@@ -59,7 +59,6 @@ impl Table {
     }
 
     /// Returns the schema, if the name has one.
-    #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
     pub(crate) fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }

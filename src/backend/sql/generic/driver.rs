@@ -194,11 +194,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
         tables: &Tables,
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
-    /// Returns what the database keeps of acknowledged writes.
+    /// Returns what the database keeps of acknowledged writes. `None` if that depends on tables, and
+    /// there is none.
     fn durability(
         &self,
         tables: &Tables,
-    ) -> impl Future<Output = Result<Durability, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Durability>, Failure>> + Send;
 
     /// Returns the rows of a statement that reads.
     fn rows(

@@ -177,7 +177,7 @@ impl Driver for Pool {
         Ok(unfit)
     }
 
-    async fn durability(&self, tables: &Tables) -> Result<Durability, Failure> {
+    async fn durability(&self, tables: &Tables) -> Result<Option<Durability>, Failure> {
         let settings = self.rows(&SETTINGS.into(), &[]).await?;
         let settings = settings.first();
         let setting = |column| settings.and_then(|row| row.number(column));
@@ -187,13 +187,13 @@ impl Driver for Pool {
             engine.is_ok_and(|engine| engine == "InnoDB")
         };
         let crash = match (setting(0), setting(1), setting(2)) {
-            _ if engines.is_empty() => Survives::Unknown,
+            _ if engines.is_empty() => return Ok(None),
             _ if !engines.iter().all(is_innodb) => Survives::NotAll,
             (Some(1), Some(0), _) | (Some(1), Some(_), Some(1)) => Survives::All,
             (None, ..) | (_, None, _) => Survives::Unknown,
             _ => Survives::NotAll,
         };
-        Ok(Durability::new(crash, Survives::Unknown))
+        Ok(Some(Durability::new(crash, Survives::Unknown)))
     }
 }
 

@@ -11,11 +11,14 @@ use crate::backend::breaker::{Breaker, Outage, Outcome};
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::postgres::driver::{Driver, Parameter, Query};
-use crate::backend::sql::table::Table;
+use crate::backend::sql::table::{Table, Tables};
 use crate::error::{Error, Result};
 
 /// SQLSTATE of a missing right.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// SQLSTATE of a schema that does not exist.
+const NO_SCHEMA: &str = "3F000";
 
 /// Maximum number of parameters of a statement.
 const MAX_PARAMETERS: usize = 32;
@@ -291,9 +294,35 @@ impl<L: Driver, Q: Query> Base<L, Q> {
                     tables.sessions, tables.log,
                 )))
             }
+            Err(failure) if failure == Failure::Refused(NO_SCHEMA.to_owned()) => {
+                Err(Error::misuse(no_schema(tables)))
+            }
             answer => Ok(answer?),
         }
     }
+}
+
+/// Returns what to do about tables whose schema does not exist.
+fn no_schema(tables: &Tables) -> String {
+    let schemas = [&tables.sessions, &tables.log].map(Table::schema);
+    let (mut create, mut unnamed) = (Vec::new(), false);
+    for schema in schemas {
+        match schema {
+            Some(schema) => create.push(format!("`CREATE SCHEMA {schema}`")),
+            None => unnamed = true,
+        }
+    }
+    create.dedup();
+    if unnamed {
+        create.push("one on the `search_path` of the user, which may use it".to_owned());
+    }
+    format!(
+        "the schema of {} or {} does not exist: create the schema ({}), or correct the names of the \
+         tables",
+        tables.sessions,
+        tables.log,
+        create.join(", "),
+    )
 }
 
 impl<L: fmt::Debug, Q> fmt::Debug for Base<L, Q> {

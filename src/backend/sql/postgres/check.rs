@@ -32,6 +32,7 @@ pub(crate) fn problems(tables: &Tables) -> String {
     format!(
         "WITH wanted (name, id, rights) AS (VALUES {}, {}, {}), created (id) AS (SELECT {})
         SELECT convert_to(problem, 'UTF8') FROM (
+            {schemas}
             SELECT 'the table ' || name || ' does not exist on the search path: call `migrate`'
             FROM wanted WHERE id IS NULL
             UNION ALL
@@ -63,7 +64,24 @@ pub(crate) fn problems(tables: &Tables) -> String {
         table(log, HEAD, "SELECT INSERT UPDATE"),
         function(tables),
         function = name(sessions, CREATE),
+        schemas = missing_schemas(tables),
     )
+}
+
+/// Writes the part of the statement that finds schemas that do not exist.
+fn missing_schemas(tables: &Tables) -> String {
+    let mut schemas = [&tables.sessions, &tables.log].map(Table::schema).to_vec();
+    schemas.dedup();
+    let missing = schemas.iter().map(|schema| match schema {
+        Some(schema) => format!(
+            "SELECT 'the schema {schema} does not exist: create the schema (`CREATE SCHEMA {schema}`)'
+            WHERE to_regnamespace('\"{schema}\"') IS NULL UNION ALL "
+        ),
+        None => "SELECT 'the user can use no schema on its `search_path`: create the schema, or correct the path'
+            WHERE current_schema() IS NULL UNION ALL "
+            .to_owned(),
+    });
+    missing.collect()
 }
 
 fn name(table: &Table, suffix: &str) -> String {

@@ -144,12 +144,12 @@ impl Driver for Pool {
         Ok(unfit)
     }
 
-    async fn durability(&self, tables: &Tables) -> Result<Durability, Failure> {
+    async fn durability(&self, tables: &Tables) -> Result<Option<Durability>, Failure> {
         let crash = match self.crash(&tables.sessions).await? {
             Survives::All => self.crash(&tables.log).await?,
             crash => crash,
         };
-        Ok(Durability::new(crash, Survives::Unknown))
+        Ok(Some(Durability::new(crash, Survives::Unknown)))
     }
 }
 
