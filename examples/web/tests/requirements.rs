@@ -16,6 +16,11 @@ fn page(text: &str, preset: Option<&str>) -> (String, bool) {
 
 fn file_of(strategy: &str, more: &str) -> String {
     let file = FILE.replace("\"sessions\"", &format!("\"{strategy}\""));
+    // Bearer tokens are in no cookie.
+    let file = match file.split_once("[cookie]") {
+        Some((rest, _)) if more.contains("bearer") => rest,
+        _ => &file,
+    };
     format!("{more}\n{file}")
 }
 
