@@ -315,7 +315,8 @@ impl Config {
         }
         // An address in a variable or a file is checked when it is read.
         if let Some(address) = self.fields.text("store") {
-            self.refuse_volatile(address.trim())?;
+            let is_required = self.fields.flag("require_durable");
+            store::refuse_volatile(address.trim(), is_required)?;
         }
         let key = self.source("key", "key_in_clear")?;
         let verifies = self.source("verify_key", "")?;
@@ -331,16 +332,6 @@ impl Config {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Refuses a store in memory if the file requires a durable one.
-    fn refuse_volatile(&self, address: &str) -> Result<()> {
-        if address == "memory" && self.fields.flag("require_durable") {
-            return Err(Error::misuse(
-                "`require_durable`: a store in memory ends with the process; name another `store`",
-            ));
-        }
-        Ok(())
     }
 
     /// Builds the layer of a web service over the authenticator that [`build`](Self::build) has
@@ -658,7 +649,7 @@ impl Config {
     }
 }
 
-/// Where a text that may be a secret is.
+/// The place of a text that may be secret.
 enum Source<'a> {
     Inline(&'a str),
     Variable(&'a str),

@@ -85,7 +85,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sessions whose calls are reported.
+/// Sessions with a log.
 type Sessions<S> = Observed<SessionAuthenticator<S>>;
 
 /// State that handlers share.

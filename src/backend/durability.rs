@@ -63,32 +63,6 @@ impl Durability {
             )),
         }
     }
-
-    /// Of tables that do not exist.
-    #[cfg(any(
-        feature = "sqlx-mysql",
-        feature = "sqlx-postgres",
-        feature = "sqlx-sqlite",
-        feature = "tokio-postgres"
-    ))]
-    pub(crate) const UNKNOWN: Self = Self::new(Survives::Unknown, Survives::Unknown);
-
-    /// As [`require`](Self::require), of the tables of a database. `None`: there is none.
-    #[cfg(any(
-        feature = "sqlx-mysql",
-        feature = "sqlx-postgres",
-        feature = "sqlx-sqlite",
-        feature = "tokio-postgres"
-    ))]
-    pub(crate) fn require_of_tables(reported: Option<Self>, assume: bool) -> Result<()> {
-        match reported {
-            None if !assume => Err(Error::misuse(
-                "the tables do not exist, so that nothing is known about their durability: call \
-                 `migrate` first",
-            )),
-            reported => reported.unwrap_or(Self::UNKNOWN).require(assume),
-        }
-    }
 }
 
 #[cfg(test)]

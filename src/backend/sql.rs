@@ -7,6 +7,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod columns;
+pub(crate) mod durability;
 pub(crate) mod failure;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 pub(crate) mod generic;

@@ -148,7 +148,7 @@ impl Fields {
             .ok_or_else(|| Error::misuse(format!("`{name}` is missing: {why}")))
     }
 
-    /// The first field of a table, whose name ends with a dot, that the file has.
+    /// Returns the first field that the file has in a table. `table` ends with a dot.
     pub(super) fn first_of(&self, table: &str) -> Option<&str> {
         let mut names = self.0.keys();
         names

@@ -41,7 +41,8 @@ impl Config {
     where
         D: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        self.refuse_volatile(address)?;
+        let is_required = self.fields.flag("require_durable");
+        refuse_volatile(address, is_required)?;
         if address == "memory" {
             let capacity = self.fields.count("capacity").unwrap_or_default() as usize;
             let store = MemoryStore::with_capacity(capacity)?;
@@ -55,13 +56,6 @@ impl Config {
                 "`store` is none of: memory, {examples}"
             )));
         };
-        #[cfg(any(
-            feature = "redis",
-            feature = "sqlx-mysql",
-            feature = "sqlx-postgres",
-            feature = "sqlx-sqlite"
-        ))]
-        let is_required = self.fields.flag("require_durable");
         match *feature {
             #[cfg(feature = "redis")]
             "redis" => {
@@ -101,6 +95,16 @@ impl Config {
             ))),
         }
     }
+}
+
+/// Refuses a store in memory if a durable one is required.
+pub(super) fn refuse_volatile(address: &str, is_required: bool) -> Result<()> {
+    if address == "memory" && is_required {
+        return Err(Error::misuse(
+            "`require_durable`: a store in memory ends with the process; name another `store`",
+        ));
+    }
+    Ok(())
 }
 
 /// Creates the tables that are missing, and checks rights and settings.

@@ -26,7 +26,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | store answers again | warn | `backend`, `keeps`, `seconds`, `suppressed` |
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | revocation log took no entry | warn, limited | `calls`, `error`, `suppressed` |
-/// | revocation log began anew: (what to do) | warn | |
+/// | revocation log began anew: its data were lost. (What to do) | warn | |
 /// | revocation log lost its last entries: (what to do) | warn | |
 /// | logins of another revocation log are rejected as revoked: (what to do) | warn | |
 /// | clock differs from that of the store | warn | `ahead_seconds` |

@@ -16,15 +16,15 @@ pub(super) struct Incidents {
     has_begun_anew: AtomicBool,
     /// True if the log lacks entries that it had in this incarnation.
     is_shortened: AtomicBool,
-    /// Whether logins of another log were met, and what is known about them.
+    /// State of the report about logins of another log: `UNMET`, `MET` or `REPORTED`.
     other_log: AtomicU8,
 }
 
-/// No login of another log was met.
+/// No such login was met.
 const UNMET: u8 = 0;
-/// One was met, which is not reported.
+/// One was met. The report is due.
 const MET: u8 = 1;
-/// Their cause is reported.
+/// The cause is reported, by this event or by that of a lost log.
 const REPORTED: u8 = 2;
 
 impl Incidents {

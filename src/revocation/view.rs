@@ -277,9 +277,7 @@ impl RevocationView {
 
     /// Returns true if a known fact has ended a login: this very one, or all of its subject.
     pub(crate) fn knows_end_of(&self, handle: Handle, subject: &str, stamp: Option<Stamp>) -> bool {
-        let known = &self.inner.known;
-        let stamp = stamp.filter(|stamp| known.is_current(*stamp));
-        let status = known.status(handle, subject, stamp);
+        let status = self.inner.known.status(handle, subject, stamp);
         matches!(status, LoginStatus::Ended | LoginStatus::EndedWithSubject)
     }
 

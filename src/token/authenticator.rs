@@ -1127,23 +1127,14 @@ where
         self.policy.max_chars - if is_first { AUTH_TIME_CHARS } else { 0 }
     }
 
-    /// Returns handle and fields of a token, expired or not.
+    /// Returns handle, fields and stamp of a token, expired or not.
     ///
     /// # Errors
     ///
     /// *Rejected* if it is none of ours.
-    pub(crate) fn prove(&self, token: &str) -> Result<(Handle, Fields)> {
-        self.with_opened(token, |claims, _| Ok((claims.handle, fields_in(claims))))
-    }
-
-    /// Returns true if the log is known to have ended the login of a token.
-    pub(crate) fn knows_end(&self, token: &str) -> Result<bool> {
-        let Some(view) = &self.revocations else {
-            return Ok(false);
-        };
+    pub(crate) fn prove(&self, token: &str) -> Result<(Handle, Fields, Option<Stamp>)> {
         self.with_opened(token, |claims, _| {
-            let subject = claims.subject.decode();
-            Ok(view.knows_end_of(claims.handle, &subject, claims.stamp))
+            Ok((claims.handle, fields_in(claims), claims.stamp))
         })
     }
 
@@ -1317,7 +1308,7 @@ where
 
     async fn find_login(&self, credential: &str) -> Result<Option<Logout>> {
         match self.prove(credential) {
-            Ok((handle, fields)) => Ok(Some(Logout::found(handle, fields))),
+            Ok((handle, fields, _)) => Ok(Some(Logout::found(handle, fields))),
             Err(error) if error.is_rejected() => Ok(None),
             Err(error) => Err(error),
         }

@@ -135,19 +135,19 @@ impl<D> LayerConfig<D> {
             },
             Denial::Failed(_) => return,
         };
+        self.report_denied(denied, line, login);
+    }
+
+    /// Reports a denied request by its cause.
+    pub(crate) fn report_denied(
+        &self,
+        denied: Denied<'_>,
+        line: &RequestLine,
+        login: Option<LoginRef<'_>>,
+    ) {
         self.observe(&Event::Denied {
             denied,
             login,
-            method: Some(line.method()),
-            path: Some(line.path()),
-        });
-    }
-
-    /// Reports an access cookie that this node did not issue, although it counts as absent.
-    pub(crate) fn report_unknown(&self, line: &RequestLine) {
-        self.observe(&Event::Denied {
-            denied: Denied::UnknownCredential,
-            login: None,
             method: Some(line.method()),
             path: Some(line.path()),
         });

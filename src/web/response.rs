@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use crate::observer::event::Act;
+use crate::observer::event::{Act, Denied};
 use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
 use crate::web::cookie::CookieKey;
@@ -65,7 +65,10 @@ where
     if let Some(denial) = denial {
         let login = caller.as_ref().map(|caller| caller.identity().into());
         match denial {
-            Denial::Absent if request.carries_unknown() => config.report_unknown(&head.line),
+            // An access cookie that this node did not issue counts as absent.
+            Denial::Absent if request.carries_unknown() => {
+                config.report_denied(Denied::UnknownCredential, &head.line, login);
+            }
             denial => config.report(denial, &head.line, login, tried.as_ref()),
         }
         // A mistake that neither an observed authenticator nor a call of `SignIn` has reported: of an

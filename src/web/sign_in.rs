@@ -1,7 +1,6 @@
 //! Login, refresh and logout from a handler.
 
 use std::fmt;
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -637,12 +636,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.reply().ask();
         let (auth, credentials) = (self.authenticator(), self.revocable()?);
         let request = self.request();
-        let mut reached = request.config.check_logout_path(&request.head.line);
-        if !credentials.is_empty()
-            && let Err(error) = mem::replace(&mut reached, Ok(()))
+        let (is_empty, line) = (credentials.is_empty(), &request.head.line);
+        let reached = request.config.check_logout_path(line);
+        if let Err(error) = &reached
+            && !is_empty
             && request.carried().is_ok_and(|carried| !carried.is_bearer())
         {
-            request.config.report_misplaced(&error);
+            request.config.report_misplaced(error);
         }
         // A refresh credential ends its login with all access tokens, which are not ended again: one act of
         // the user is one entry of the log, and one event. It is the first one of all.
@@ -667,7 +667,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             }
         }
         self.log_out(self.transport().remove(true)).await;
-        self.reported(Act::Revoke, reached)?;
+        if is_empty {
+            self.reported(Act::Revoke, reached)?;
+        }
         Ok(effective)
     }
 

@@ -137,7 +137,7 @@ fn a_log_that_began_anew_is_reported_by_each_node_that_had_read_it() {
     assert_eq!(learn(&late, &seen), nothing);
 }
 
-/// A node that follows another log than the rest rejects their logins as revoked, although nobody has revoked
+/// A node that follows another log rejects the logins of the other nodes as revoked, although nobody has revoked
 /// them. One that has seen the loss of its log has said so.
 #[test]
 fn logins_of_another_log_are_reported_once() {

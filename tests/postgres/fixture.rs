@@ -44,6 +44,11 @@ pub(crate) fn server() -> &'static PostgresServer {
     SERVER.as_ref().expect("a server")
 }
 
+/// Starts a server of its own for a test. It lives as long as the process, so that tasks may hold it.
+pub(crate) fn private_server() -> Option<&'static PostgresServer> {
+    PostgresServer::start().map(|server| &*Box::leak(Box::new(server)))
+}
+
 /// A name that no other store uses.
 pub(crate) fn table() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -18,6 +18,7 @@ use statewise::store::{Postgres, postgres};
 use statewise::testkit::LogFixture;
 use tokio_postgres::Client;
 
+use super::fixture::private_server;
 use super::log_cases::{self as cases, Named, all, append, facts, holds, now, patiently};
 use super::postgres_client::client_at;
 use super::runtime::{self, block_on, spread};
@@ -246,10 +247,9 @@ fn a_killed_server_keeps_acknowledged_writes() {
 #[test]
 fn a_server_without_writes_is_named_as_the_cause() {
     block_on(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let pool = pool(server, 1);
         let logs = both(server, "statewise_revocations", PATIENCE).await;
         append(&logs[0], &facts(3, 1_000)).await;
@@ -305,10 +305,9 @@ fn a_server_without_writes_is_named_as_the_cause() {
 #[test]
 fn a_paused_server_is_unavailable_within_the_deadline() {
     block_on(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let deadline = Duration::from_millis(300);
         for log in both(server, "statewise_revocations", deadline).await {
             let before = patiently(async || log.append(&facts(3, 1_000), now()).await).await;

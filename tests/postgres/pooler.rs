@@ -14,7 +14,7 @@ use statewise::store::contract::{Load, Rotated, Scope, SessionStore as _, Update
 use statewise::store::postgres::{Link, Pipelined, Sqlx};
 use statewise::testkit::Sample;
 
-use crate::fixture::{client_at, patient, pool_of, run, sqlx_pool};
+use crate::fixture::{client_at, patient, pool_of, private_server, run, sqlx_pool};
 use crate::support::servers::pgbouncer::{self, PORT};
 use crate::support::servers::postgres::PostgresServer;
 
@@ -111,10 +111,9 @@ async fn left_behind(pool: &PgPool) -> Vec<String> {
 #[test]
 fn a_transaction_pooler_works_with_the_setting() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         if pgbouncer::start(server).is_none() {
             return;
         }
@@ -153,10 +152,9 @@ fn a_transaction_pooler_works_with_the_setting() {
 #[test]
 fn a_transaction_pooler_without_the_setting_is_refused() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         if pgbouncer::start(server).is_none() {
             return;
         }

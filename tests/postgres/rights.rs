@@ -17,7 +17,7 @@ use statewise::store::{Postgres, PostgresBuilder};
 use statewise::testkit::Sample;
 use tokio_postgres::Client;
 
-use crate::fixture::{patient, pool_of, run, sqlx_pool};
+use crate::fixture::{patient, pool_of, private_server, run, sqlx_pool};
 use crate::postgres_client;
 use crate::support::servers::postgres::PostgresServer;
 
@@ -107,10 +107,9 @@ fn assert_misuse(what: &str, answer: Result<(), Error>, names: &[&str]) {
 #[test]
 fn a_missing_schema_is_named() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let admin = sqlx_pool(server, 1);
         let over_sqlx = named(Postgres::over(sqlx_pool(server, 1)));
         let pipelined = named(Postgres::connect(|| client_as(server, "postgres")));
@@ -141,10 +140,9 @@ fn a_missing_schema_is_named() {
 #[test]
 fn durability_needs_the_tables() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let over_sqlx = patient(Postgres::over(sqlx_pool(server, 1)));
         let pipelined = patient(Postgres::connect(|| client_as(server, "postgres")));
         let names = ["call `migrate` first"];
@@ -164,10 +162,9 @@ fn durability_needs_the_tables() {
 #[test]
 fn the_documented_grants_suffice() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let admin = sqlx_pool(server, 1);
         sql(&admin, "CREATE ROLE service LOGIN; CREATE ROLE owner LOGIN").await;
         sql(&admin, "CREATE SCHEMA app AUTHORIZATION owner").await;
@@ -243,10 +240,9 @@ fn the_documented_grants_suffice() {
 #[test]
 fn a_check_names_what_does_not_fit() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let admin = sqlx_pool(server, 1);
         sql(&admin, "CREATE ROLE service LOGIN; CREATE SCHEMA app").await;
         named(Postgres::over(admin.clone()))

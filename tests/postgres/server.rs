@@ -22,7 +22,7 @@ use crate::clock_skew;
 use crate::count;
 use crate::critical;
 use crate::fixture::{
-    block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
+    block_on, client_at, client_of, patient, pool_of, private_server, run, server, sqlx_pool, table,
 };
 use crate::late_save;
 use crate::names;
@@ -491,10 +491,9 @@ fn a_crash_undoes_nothing() {
 #[test]
 fn a_suspended_server_is_unavailable() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let deadline = Duration::from_millis(300);
         let table = table();
         let sqlx = Postgres::over(sqlx_pool(server, 4)).deadline(deadline);
@@ -541,10 +540,9 @@ fn a_suspended_server_is_unavailable() {
 #[test]
 fn a_server_that_hangs_is_not_waited_for() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let (pause, resume) = (|| server.pause(), || server.resume());
         let sqlx = patient(Postgres::over(sqlx_pool(server, 4)));
         sqlx.migrate().await.unwrap();
@@ -657,10 +655,9 @@ fn a_foreign_lock_makes_calls_unavailable() {
 #[test]
 fn closed_connections_do_not_log_out() {
     run(async {
-        let Some(server) = PostgresServer::start() else {
+        let Some(server) = private_server() else {
             return;
         };
-        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let admin = sqlx_pool(server, 1);
         for (name, store) in both(server, "statewise_sessions").await {
             let row = Sample::of("alice").data(vec![7; 200_000]).at(now());

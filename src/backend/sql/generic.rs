@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::backend::breaker::{Breaker, Part};
 use crate::backend::durability::Durability;
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
+use crate::backend::sql::durability;
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::generic::driver::Driver;
 use crate::backend::sql::table::Tables;
@@ -156,10 +157,10 @@ impl<D: Driver> Database<D> {
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
-        Ok(self.reported().await?.unwrap_or(Durability::UNKNOWN))
+        self.reported().await.map(durability::report)
     }
 
-    /// Durability of the tables. `None` if there is none.
+    /// Asks for the durability of the tables.
     async fn reported(&self) -> Result<Option<Durability>> {
         let ask = async { Ok(self.driver.durability(&self.settings.tables).await?) };
         in_time(self.settings.deadline, ask, Error::from).await
@@ -178,7 +179,7 @@ impl<D: Driver> Database<D> {
     ///
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
-        Durability::require_of_tables(self.reported().await?, self.settings.assume_durable)
+        durability::require(self.reported().await?, self.settings.assume_durable)
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::backend::breaker::{Breaker, Part};
 use crate::backend::durability::{Durability, Survives};
 use crate::backend::sql::builder::{Builder, Settings};
+use crate::backend::sql::durability;
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::log::new_incarnation;
 use crate::backend::sql::value::Row as _;
@@ -265,10 +266,10 @@ impl<L: Link> Postgres<L> {
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
-        Ok(self.reported().await?.unwrap_or(Durability::UNKNOWN))
+        self.reported().await.map(durability::report)
     }
 
-    /// Durability of the tables. `None` if there is none.
+    /// Asks for the durability of the tables.
     async fn reported(&self) -> Result<Option<Durability>> {
         let base = &self.sessions.inner.base;
         let rows = base
@@ -300,7 +301,7 @@ impl<L: Link> Postgres<L> {
     ///
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
-        Durability::require_of_tables(self.reported().await?, self.settings.assume_durable)
+        durability::require(self.reported().await?, self.settings.assume_durable)
     }
 }
 

@@ -92,6 +92,14 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
+    /// Returns the schemas of the tables, each once. `None`: the search path of the user decides.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    pub(crate) fn schemas(&self) -> Vec<Option<&str>> {
+        let mut schemas = vec![self.sessions.schema(), self.log.schema()];
+        schemas.dedup();
+        schemas
+    }
+
     /// Reads both names.
     ///
     /// # Errors

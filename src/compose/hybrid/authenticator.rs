@@ -786,12 +786,13 @@ where
                 }
             });
         }
-        let (handle, fields) = self.tokens.prove(credential)?;
+        let (handle, fields, stamp) = self.tokens.prove(credential)?;
         let now = self.logins.now()?;
         let removed = self.store().remove(handle, fields.subject(), now).await?;
-        let is_in_log = self.tokens.knows_end(credential)?;
+        let view = self.tokens.revocations();
+        let is_in_log = view.is_some_and(|view| view.knows_end_of(handle, fields.subject(), stamp));
         // Without a row, it has ended before. An earlier call may have failed to append that to the log.
-        if removed.count == 0 && (is_in_log || self.tokens.revocations().is_none()) {
+        if removed.count == 0 && (is_in_log || view.is_none()) {
             return Ok(self.effective(is_in_log).into());
         }
         let effective = self.append_end_of(handle, fields.subject()).await;

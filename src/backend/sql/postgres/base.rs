@@ -302,20 +302,13 @@ impl<L: Driver, Q: Query> Base<L, Q> {
     }
 }
 
-/// Returns what to do about tables whose schema does not exist.
+/// Returns the mistake of tables in a schema that does not exist, and what to do.
 fn no_schema(tables: &Tables) -> String {
-    let schemas = [&tables.sessions, &tables.log].map(Table::schema);
-    let (mut create, mut unnamed) = (Vec::new(), false);
-    for schema in schemas {
-        match schema {
-            Some(schema) => create.push(format!("`CREATE SCHEMA {schema}`")),
-            None => unnamed = true,
-        }
-    }
-    create.dedup();
-    if unnamed {
-        create.push("one on the `search_path` of the user, which may use it".to_owned());
-    }
+    let create = tables.schemas().into_iter().map(|schema| match schema {
+        Some(schema) => format!("`CREATE SCHEMA {schema}`"),
+        None => "one on the `search_path` of the user, which may use it".to_owned(),
+    });
+    let create: Vec<_> = create.collect();
     format!(
         "the schema of {} or {} does not exist: create the schema ({}), or correct the names of the \
          tables",

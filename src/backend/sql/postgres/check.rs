@@ -70,9 +70,7 @@ pub(crate) fn problems(tables: &Tables) -> String {
 
 /// Writes the part of the statement that finds schemas that do not exist.
 fn missing_schemas(tables: &Tables) -> String {
-    let mut schemas = [&tables.sessions, &tables.log].map(Table::schema).to_vec();
-    schemas.dedup();
-    let missing = schemas.iter().map(|schema| match schema {
+    let missing = tables.schemas().into_iter().map(|schema| match schema {
         Some(schema) => format!(
             "SELECT 'the schema {schema} does not exist: create the schema (`CREATE SCHEMA {schema}`)'
             WHERE to_regnamespace('\"{schema}\"') IS NULL UNION ALL "
